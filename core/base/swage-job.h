@@ -23,6 +23,10 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (SwageJob, swage_job_unref)
 
 /* Begin a stage that takes the share of the whole job from where the last stage ended to `upto` (0..1). NULL job: no-op. */
 void swage_job_begin (SwageJob *job, double upto, const char *stage);
+/* A stage made of stages: like swage_job_begin(), but until the matching pop the shares of further stages are of this one's, so
+ * that a long function can call others without knowing how they divide their work. NULL job: no-op. */
+void swage_job_push (SwageJob *job, double upto, const char *stage);
+void swage_job_pop (SwageJob *job);
 /* Report `done` of `total` units of the current stage. FALSE with SWAGE_ERROR_CANCELLED when cancelled. NULL job: TRUE. */
 bool swage_job_step (SwageJob *job, double done, double total, GError **error);
 bool swage_job_is_cancelled (SwageJob *job);

@@ -7,6 +7,7 @@
 
 #include <jansson.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <gio/gio.h>
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (json_t, json_decref)

@@ -28,6 +28,10 @@ typedef struct {
 /* From tokenizer.json; `config_path` is tokenizer_config.json or NULL. */
 SwageTokenizer *swage_tokenizer_open_json (const char *path, const char *config_path, GError **error);
 
+/* The same from text in memory; `config` may be NULL, `origin` is what errors call it. */
+SwageTokenizer *swage_tokenizer_new_json (const char *text, size_t n, const char *config, size_t n_config,
+                                          const char *origin, GError **error);
+
 /* What GGUF metadata or a fuzzer gives: arrays are borrowed during the call. */
 typedef struct {
   const char *model, *pre;                 /* pre may be NULL */
@@ -38,6 +42,7 @@ typedef struct {
   int64_t n_merges; const char *const *merges;  /* "left right" */
   int64_t bos, eos, unk, pad;              /* -1: not given (the model's default) */
   int add_bos, add_eos, add_space_prefix;  /* -1: not given */
+  const char *name;                        /* general.name or NULL: llama.cpp knows Phi-3's special tokens by it */
 } SwageTokenizerData;
 SwageTokenizer *swage_tokenizer_new (const SwageTokenizerData *data, const char *origin, GError **error);
 

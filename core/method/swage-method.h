@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The method table. A compression method is one file that ends in one entry of this type;
+ * core/method/meson.build is THE list. Five readers use the table and none names a method: command line, plan
+ * validation, sidebar rows, generated documentation and schema, parameter tests.
+ */
+#pragma once
+
+#include "core/base/swage-job.h"
+#include "core/linear/swage-linear-spec.h"
+#include "core/model/swage-model.h"
+#include "core/stats/swage-stats.h"
+
+typedef enum
+{
+  SWAGE_PARAM_END,
+  SWAGE_PARAM_INT,
+  SWAGE_PARAM_DOUBLE,
+  SWAGE_PARAM_BOOL,
+  SWAGE_PARAM_CHOICE
+} SwageParamKind;
+
+/* One parameter: where its value lies in the method's own struct, its default and its ranges. INT is `int`,
+ * DOUBLE is `double`, BOOL is `bool`, CHOICE is `int`, an index into `choices`. Written by the macros below,
+ * which refuse a member of the wrong type. */
+typedef struct
+{
+  SwageParamKind kind;
+  const char *id; /* plan key */
+  size_t offset;
+  double def;                 /* INT, DOUBLE, BOOL, and CHOICE's index */
+  double min, max;            /* hard range */
+  double soft_min, soft_max;  /* sensible range: the slider's; equal to the hard one when both are 0 */
+  const char *const *choices; /* ids, NULL-terminated */
+  const char *title, *help;   /* N_() marked; help is one sentence */
+  const char *unit;           /* "bits", "%" … or NULL */
+  /* The row matters only when another parameter has a certain value or one of several: "type=int",
+   * "by=energy|size_ratio"; NULL: always. */
+  const char *when;
+} SwageParam;
+
+#define SWAGE_PARAM_OFFSET(Struct, member, type)                                                             \
+  (offsetof (Struct, member) + 0 * sizeof (_Generic(&((Struct *)0)->member, type * : 1)))
+#define SWAGE_INT(Struct, member, def_, min_, max_, title_, help_, ...)                                      \
+  {                                                                                                          \
+    .kind = SWAGE_PARAM_INT, .id = #member, .offset = SWAGE_PARAM_OFFSET (Struct, member, int), .def = def_, \
+    .min = min_, .max = max_, .title = title_, .help = help_, ##__VA_ARGS__                                  \
+  }
+#define SWAGE_DOUBLE(Struct, member, def_, min_, max_, title_, help_, ...)                                   \
+  {                                                                                                          \
+    .kind = SWAGE_PARAM_DOUBLE, .id = #member, .offset = SWAGE_PARAM_OFFSET (Struct, member, double),        \
+    .def = def_, .min = min_, .max = max_, .title = title_, .help = help_, ##__VA_ARGS__                     \
+  }
+#define SWAGE_BOOL(Struct, member, def_, title_, help_, ...)                                                 \
+  {                                                                                                          \
+    .kind = SWAGE_PARAM_BOOL, .id = #member, .offset = SWAGE_PARAM_OFFSET (Struct, member, bool),            \
+    .def = def_, .min = 0, .max = 1, .title = title_, .help = help_, ##__VA_ARGS__                           \
+  }
+#define SWAGE_CHOICE(Struct, member, def_, choices_, title_, help_, ...)                                     \
+  {                                                                                                          \
+    .kind = SWAGE_PARAM_CHOICE, .id = #member, .offset = SWAGE_PARAM_OFFSET (Struct, member, int),           \
+    .def = def_, .choices = choices_, .title = title_, .help = help_, ##__VA_ARGS__                          \
+  }
+
+typedef enum
+{
+  SWAGE_FAMILY_QUANTIZATION,
+  SWAGE_FAMILY_ACTIVATION,
+  SWAGE_FAMILY_PRUNING,
+  SWAGE_FAMILY_FACTORIZATION,
+  SWAGE_FAMILY_COMPENSATION
+} SwageFamily;
+const char *swage_family_get_id (SwageFamily family);    /* "quantization" … */
+const char *swage_family_get_title (SwageFamily family); /* translated */
+typedef enum
+{
+  SWAGE_SCOPE_LINEAR,
+  SWAGE_SCOPE_BLOCK,
+  SWAGE_SCOPE_MODEL
+} SwageScope;
+const char *swage_scope_get_id (SwageScope scope);
+
+/* What apply knows of its surroundings. All borrowed for the call. */
+typedef struct
+{
+  const char *layer; /* "blk.3.ffn_down" */
+  SwageRole role;
+  int block;
+  const SwageActStats
+      *stats; /* of this layer's input, holding at least what the method needs; NULL when it needs nothing */
+  const SwageLinear *original; /* the layer before the recipe's first step */
+  uint64_t seed;
+} SwageMethodContext;
+
+typedef struct
+{
+  const char *id; /* "rtn": file stem, plan key, manual page section */
+  int version;    /* grows when the same parameters give other numbers */
+  SwageFamily family;
+  const char *title;   /* N_() */
+  const char *summary; /* N_(): one or two sentences: what it does, when to use it */
+  const char *paper;   /* "Frantar et al. 2022, arXiv 2210.17323" or NULL */
+  SwageScope scope;
+  SwageParts accepts; /* parts the incoming layer may have (BIAS is always accepted) */
+  SwageParts emits;   /* parts the result may have beyond those that pass through */
+  SwageNeeds needs;
+  const SwageParam *params; /* ends with kind END */
+  size_t params_size;
+  /* Rules between parameters; NULL when there are none. */
+  bool (*check) (const void *params, GError **error);
+  /* The spec after this step, at once and exactly, without numbers. FALSE with INVALID naming layer and
+   * remedy when the step cannot be applied to such a layer. */
+  bool (*cost) (const void *params, const SwageLinearSpec *in, SwageLinearSpec *out, GError **error);
+  /* The step itself: a new layer. Blocking, on the worker pool, cancellable, deterministic. The result's spec
+   * equals what cost said. */
+  SwageLinear *(*apply) (const void *params, const SwageLinear *in, const SwageMethodContext *context,
+                         SwageJob *job, GError **error);
+} SwageMethod;
+
+extern const SwageMethod *const swage_methods[]; /* NULL-terminated, in the order of meson.build */
+const SwageMethod *swage_method_find (const char *id);
+
+/* Fill a params struct with defaults. */
+void swage_params_init (const SwageMethod *method, void *params);
+const SwageParam *swage_method_find_param (const SwageMethod *method,
+                                           const char *id); /* NULL when there is none */
+/* Values as text ("0.01", "true", "q4_k") and as numbers. set fails with INVALID, naming the key and the
+ * allowed range or choices. */
+bool swage_param_set_text (const SwageMethod *method, void *params, const SwageParam *param, const char *text,
+                           GError **error);
+char *swage_param_get_text (const SwageParam *param, const void *params);
+bool swage_param_set_number (const SwageMethod *method, void *params, const SwageParam *param, double value,
+                             GError **error);
+double swage_param_get_number (const SwageParam *param, const void *params);
+/* "4 … 8", "q4_0, q4_1, …", "true or false": new string. */
+char *swage_param_describe_range (const SwageParam *param);
+/* Whether `when` holds for these values. */
+bool swage_param_is_relevant (const SwageMethod *method, const SwageParam *param, const void *params);
+/* Run check, the part rules (accepts) and cost for one layer. */
+bool swage_method_cost (const SwageMethod *method, const void *params, const char *layer,
+                        const SwageLinearSpec *in, SwageLinearSpec *out, GError **error);

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * sparse_matmul, fast: a tile of 32 rows of x is turned over, so that an entry of S multiplies neighbouring
+ * numbers.
+ */
+#include "kernels/cpu/gemm.h"
+#include "kernels/swage-sparse.h"
+
+void SWAGE_FAST (sparse_matmul) (const SwageOpCall *call, int64_t begin, int64_t end);
+
+#define ROWS SWAGE_SPARSE_ROWS
+#define VECTORS (ROWS / VL)
+
+static void
+turn_over (const SwageOpCall *call, const SwageSparseTile *t, float *out)
+{
+  for (int64_t i = 0; i < ROWS; i += VL)
+    {
+      const float *row[VL];
+      for (int l = 0; l < VL; l++)
+        row[l] = t->i0 + i + l < t->i1 ? swage_view_row (&call->src[0], t->i0 + i + l, 0, 0) : NULL;
+      gemm_pack (row, call->src[0].ne[0], out + i, ROWS);
+    }
+}
+
+/* Entries e0..e1−1 times the turned-over tile. */
+static void
+multiply (const SwageOpCall *call, int64_t e0, int64_t e1, const float *x, float *sum)
+{
+  const int32_t *columns = call->src[2].data;
+  vf acc[VECTORS];
+
+#pragma GCC unroll 8
+  for (int v = 0; v < VECTORS; v++)
+    acc[v] = vf_set (0);
+  for (int64_t e = e0; e < e1; e++)
+    {
+      vf value = vf_set (swage_sparse_value (call, e));
+      const float *from = x + (int64_t)columns[e] * ROWS;
+#pragma GCC unroll 8
+      for (int v = 0; v < VECTORS; v++)
+        acc[v] = vf_fma (value, vf_load (from + v * VL), acc[v]);
+    }
+#pragma GCC unroll 8
+  for (int v = 0; v < VECTORS; v++)
+    vf_store (sum + v * VL, acc[v]);
+}
+
+/* One row of x: nothing is worth turning over. */
+static float
+gather (const SwageOpCall *call, int64_t e0, int64_t e1, const float *x)
+{
+  const int32_t *columns = call->src[2].data;
+  float a = 0, b = 0;
+  int64_t e = e0;
+  for (; e + 2 <= e1; e += 2)
+    {
+      a += swage_sparse_value (call, e) * x[columns[e]];
+      b += swage_sparse_value (call, e + 1) * x[columns[e + 1]];
+    }
+  return e < e1 ? a + b + swage_sparse_value (call, e) * x[columns[e]] : a + b;
+}
+
+void
+SWAGE_FAST (sparse_matmul) (const SwageOpCall *call, int64_t begin, int64_t end)
+{
+  const SwageSparseArgs *args = call->args;
+  float alpha = args ? args->alpha : 1, sum[ROWS], *turned = call->scratch;
+  int64_t turned_i0 = -1;
+
+  for (int64_t s = begin; s < end; s++)
+    {
+      SwageSparseTile t = swage_sparse_tile (call, s);
+      bool one = t.i1 - t.i0 == 1;
+      if (!one && turned_i0 != t.i0)
+        {
+          turn_over (call, &t, turned);
+          turned_i0 = t.i0;
+        }
+      for (int64_t o = t.o0; o < t.o1; o++)
+        {
+          int64_t e0 = swage_sparse_start (call, o), e1 = swage_sparse_start (call, o + 1);
+          if (one)
+            sum[0] = gather (call, e0, e1, swage_view_row (&call->src[0], t.i0, 0, 0));
+          else
+            multiply (call, e0, e1, turned, sum);
+          for (int64_t i = t.i0; i < t.i1; i++)
+            {
+              float *y = (float *)swage_view_row (&call->dst, i, 0, 0) + o, v = alpha * sum[i - t.i0];
+              *y = args && args->accumulate ? *y + v : v;
+            }
+        }
+    }
+}

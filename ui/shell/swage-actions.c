@@ -1,0 +1,353 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * THE table of actions: what the window can do, by which keys, and how the shortcuts window calls it.
+ */
+#include "ui/shell/swage-actions.h"
+
+#include "ui/export/swage-export-dialog.h"
+#include "ui/shell/swage-paths.h"
+#include "ui/shell/swage-window-private.h"
+
+#include <fnmatch.h>
+#include <glib/gi18n-lib.h>
+#include <string.h>
+
+typedef void (*ActionFunc) (SwageWindow *window, GVariant *parameter);
+
+typedef struct
+{
+  const char *name; /* with its group: "win.", "app.", or that of a widget */
+  const char *parameter;
+  ActionFunc func; /* NULL: somebody else's action, here for its keys */
+  const char *group, *title; /* in the shortcuts window; NULL: not there */
+  const char *accels[3];
+} Action;
+
+static void
+open_folder_chosen (SwageWindow *window, const char *path)
+{
+  swage_window_open (window, path, NULL);
+}
+
+static void
+open_folder (SwageWindow *window, GVariant *parameter)
+{
+  swage_window_choose (window, GTK_FILE_CHOOSER_ACTION_SELECT_FOLDER, _ ("Open a Model Folder"), _ ("_Open"), NULL, NULL,
+                       open_folder_chosen);
+}
+
+static void
+open_file (SwageWindow *window, GVariant *parameter)
+{
+  swage_window_choose (window, GTK_FILE_CHOOSER_ACTION_OPEN, _ ("Open a Model File"), _ ("_Open"), NULL,
+                       swage_window_model_filter (), open_folder_chosen);
+}
+
+static void
+open_plan (SwageWindow *window, GVariant *parameter)
+{
+  swage_window_choose (window, GTK_FILE_CHOOSER_ACTION_OPEN, _ ("Open a Plan"), _ ("_Open"), NULL, swage_window_plan_filter (),
+                       open_folder_chosen);
+}
+
+static void
+open_path (SwageWindow *window, GVariant *parameter)
+{
+  swage_window_open (window, g_variant_get_string (parameter, NULL), NULL);
+}
+
+static void
+open_sample (SwageWindow *window, GVariant *parameter)
+{
+  g_autofree char *path = swage_paths_find_data ("sample");
+  if (path != NULL)
+    swage_window_open (window, path, NULL);
+  else
+    swage_window_show_error (window, _ ("The sample is not there"), _ ("This copy of Swage came without its sample model."));
+}
+
+static void
+save_plan (SwageWindow *window, GVariant *parameter)
+{
+  swage_window_save_plan (window, false);
+}
+
+static void
+save_plan_as (SwageWindow *window, GVariant *parameter)
+{
+  swage_window_save_plan (window, true);
+}
+
+static void
+save_plan_to (SwageWindow *window, GVariant *parameter)
+{
+  g_autoptr (GError) error = NULL;
+  if (!swage_session_save_plan (window->session, g_variant_get_string (parameter, NULL), &error))
+    swage_window_show_error (window, _ ("The plan was not saved"), error->message);
+}
+
+static void
+undo (SwageWindow *window, GVariant *parameter)
+{
+  swage_plan_undo (swage_session_get_plan (window->session));
+}
+
+static void
+redo (SwageWindow *window, GVariant *parameter)
+{
+  swage_plan_redo (swage_session_get_plan (window->session));
+}
+
+static void
+clear_plan (SwageWindow *window, GVariant *parameter)
+{
+  swage_plan_clear (swage_session_get_plan (window->session));
+}
+
+static void
+preview (SwageWindow *window, GVariant *parameter)
+{
+  swage_session_preview (window->session);
+}
+
+static void
+cancel (SwageWindow *window, GVariant *parameter)
+{
+  swage_session_cancel (window->session);
+}
+
+static void
+export (SwageWindow *window, GVariant *parameter)
+{
+  SwageExportFormat format;
+  if (swage_export_format_from_id (g_variant_get_string (parameter, NULL), &format))
+    swage_export_dialog_present (GTK_WINDOW (window), window->session, format);
+}
+
+/* Without questions, for scripts: ("gguf", "/path"). Never overwrites. */
+static void
+export_to (SwageWindow *window, GVariant *parameter)
+{
+  const char *id, *path;
+  SwageExportFormat format;
+  g_variant_get (parameter, "(&s&s)", &id, &path);
+  if (swage_export_format_from_id (id, &format))
+    swage_session_export (window->session, format, path, SWAGE_TYPE_NONE, false);
+}
+
+static void
+evaluation_chosen (SwageWindow *window, const char *path)
+{
+  swage_session_set_evaluation (window->session, path);
+  if (window->settings != NULL)
+    g_settings_set_string (window->settings, "evaluation-text", path);
+}
+
+static void
+choose_evaluation (SwageWindow *window, GVariant *parameter)
+{
+  swage_window_choose (window, GTK_FILE_CHOOSER_ACTION_OPEN, _ ("Text to Measure On"), _ ("_Choose"), NULL,
+                       swage_window_text_filter (), evaluation_chosen);
+}
+
+static void
+calibration_chosen (SwageWindow *window, const char *path)
+{
+  swage_session_set_calibration (window->session, path);
+  if (window->settings != NULL)
+    g_settings_set_string (window->settings, "calibration-text", path);
+}
+
+static void
+choose_calibration (SwageWindow *window, GVariant *parameter)
+{
+  swage_window_choose (window, GTK_FILE_CHOOSER_ACTION_OPEN, _ ("Calibration Text"), _ ("_Choose"), NULL,
+                       swage_window_text_filter (), calibration_chosen);
+}
+
+static void
+find (SwageWindow *window, GVariant *parameter)
+{
+  adw_flap_set_reveal_flap (window->list_flap, TRUE);
+  swage_layer_list_focus_search (window->list);
+}
+
+/* Layers by glob, like a rule of a plan. */
+static void
+select_layers (SwageWindow *window, GVariant *parameter)
+{
+  const char *glob = g_variant_get_string (parameter, NULL);
+  GListModel *layers = swage_session_get_layers (window->session);
+  bool extend = false;
+  for (guint i = 0; i < g_list_model_get_n_items (layers); i++)
+    {
+      g_autoptr (SwageLayerItem) item = g_list_model_get_item (layers, i);
+      if (fnmatch (glob, item->name, 0) != 0)
+        continue;
+      swage_layer_list_select (window->list, item, extend);
+      extend = true;
+    }
+}
+
+static void
+select_role (SwageWindow *window, GVariant *parameter)
+{
+  gtk_widget_activate_action (GTK_WIDGET (window->list), "layers.select-role", NULL);
+}
+
+static void
+select_all (SwageWindow *window, GVariant *parameter)
+{
+  gtk_widget_activate_action (GTK_WIDGET (window->list), "layers.select-all", NULL);
+}
+
+static void
+show_page (SwageWindow *window, GVariant *parameter)
+{
+  gtk_widget_activate_action (GTK_WIDGET (window->inspector), "inspect.page", "s", g_variant_get_string (parameter, NULL));
+}
+
+static void
+show_source (SwageWindow *window, GVariant *parameter)
+{
+  gtk_widget_activate_action (GTK_WIDGET (window->inspector), "inspect.source", "s", g_variant_get_string (parameter, NULL));
+}
+
+static void
+add_step (SwageWindow *window, GVariant *parameter)
+{
+  gtk_widget_activate_action (GTK_WIDGET (window->recipe), "recipe.add", "s", g_variant_get_string (parameter, NULL));
+}
+
+static void
+toggle_list (SwageWindow *window, GVariant *parameter)
+{
+  adw_flap_set_reveal_flap (window->list_flap, !adw_flap_get_reveal_flap (window->list_flap));
+}
+
+static void
+toggle_recipe (SwageWindow *window, GVariant *parameter)
+{
+  adw_flap_set_reveal_flap (window->recipe_flap, !adw_flap_get_reveal_flap (window->recipe_flap));
+}
+
+static const Action table[] = {
+  { "win.open-folder", NULL, open_folder, N_ ("Files"), N_ ("Open a model folder"), { "<Control>o" } },
+  { "win.open-file", NULL, open_file, N_ ("Files"), N_ ("Open a model file"), { "<Control><Shift>o" } },
+  { "win.open-sample", NULL, open_sample, NULL, NULL, { NULL } },
+  { "win.open-path", "s", open_path, NULL, NULL, { NULL } },
+  { "win.open-plan", NULL, open_plan, N_ ("Files"), N_ ("Open a plan"), { "<Control>l" } },
+  { "win.save-plan", NULL, save_plan, N_ ("Files"), N_ ("Save the plan"), { "<Control>s" } },
+  { "win.save-plan-as", NULL, save_plan_as, N_ ("Files"), N_ ("Save the plan as"), { "<Control><Shift>s" } },
+  { "win.save-plan-to", "s", save_plan_to, NULL, NULL, { NULL } },
+  { "win.export::gguf", NULL, NULL, N_ ("Files"), N_ ("Export"), { "<Control>e" } },
+  { "win.export", "s", export, NULL, NULL, { NULL } },
+  { "win.export-to", "(ss)", export_to, NULL, NULL, { NULL } },
+  { "win.undo", NULL, undo, N_ ("Plan"), N_ ("Undo"), { "<Control>z" } },
+  { "win.redo", NULL, redo, N_ ("Plan"), N_ ("Redo"), { "<Control><Shift>z", "<Control>y" } },
+  { "win.clear-plan", NULL, clear_plan, NULL, NULL, { NULL } },
+  { "win.add-step", "s", add_step, NULL, NULL, { NULL } },
+  { "win.preview", NULL, preview, N_ ("Plan"), N_ ("Preview"), { "<Control>Return", "F5" } },
+  { "win.cancel", NULL, cancel, N_ ("Plan"), N_ ("Cancel the running work"), { "<Control>period" } },
+  { "win.choose-evaluation", NULL, choose_evaluation, NULL, NULL, { NULL } },
+  { "win.choose-calibration", NULL, choose_calibration, NULL, NULL, { NULL } },
+  { "win.find", NULL, find, N_ ("Layers"), N_ ("Find layers"), { "<Control>f" } },
+  { "win.select", "s", select_layers, NULL, NULL, { NULL } },
+  { "win.select-role", NULL, select_role, N_ ("Layers"), N_ ("Select all of this role"), { "<Control>r" } },
+  { "win.select-all", NULL, select_all, N_ ("Layers"), N_ ("Select all layers"), { "<Control><Shift>a" } },
+  { "win.page::histogram", NULL, NULL, N_ ("View"), N_ ("Histogram"), { "<Alt>1" } },
+  { "win.page::channels", NULL, NULL, N_ ("View"), N_ ("Channels"), { "<Alt>2" } },
+  { "win.page::map", NULL, NULL, N_ ("View"), N_ ("Map"), { "<Alt>3" } },
+  { "win.page", "s", show_page, NULL, NULL, { NULL } },
+  { "win.source::weights", NULL, NULL, N_ ("View"), N_ ("Weights"), { "<Control>1" } },
+  { "win.source::activations", NULL, NULL, N_ ("View"), N_ ("Activations"), { "<Control>2" } },
+  { "win.source", "s", show_source, NULL, NULL, { NULL } },
+  { "win.toggle-list", NULL, toggle_list, N_ ("View"), N_ ("Show or hide the layers"), { "F9" } },
+  { "win.toggle-recipe", NULL, toggle_recipe, N_ ("View"), N_ ("Show or hide the recipe"), { "<Shift>F9" } },
+  { "win.show-help-overlay", NULL, NULL, N_ ("General"), N_ ("Keyboard shortcuts"), { "<Control>question" } },
+  { "app.new-window", NULL, NULL, N_ ("General"), N_ ("New window"), { "<Control>n" } },
+  { "window.close", NULL, NULL, N_ ("General"), N_ ("Close the window"), { "<Control>w" } },
+  { "app.quit", NULL, NULL, N_ ("General"), N_ ("Quit"), { "<Control>q" } },
+};
+
+static void
+on_activate (GSimpleAction *action, GVariant *parameter, gpointer user_data)
+{
+  const Action *entry = g_object_get_data (G_OBJECT (action), "entry");
+  entry->func (user_data, parameter);
+}
+
+void
+swage_window_install_actions (SwageWindow *window)
+{
+  for (guint i = 0; i < G_N_ELEMENTS (table); i++)
+    {
+      if (table[i].func == NULL)
+        continue;
+      g_autoptr (GVariantType) type = table[i].parameter != NULL ? g_variant_type_new (table[i].parameter) : NULL;
+      g_autoptr (GSimpleAction) action = g_simple_action_new (table[i].name + strlen ("win."), type);
+      g_object_set_data (G_OBJECT (action), "entry", (gpointer) &table[i]);
+      g_signal_connect (action, "activate", G_CALLBACK (on_activate), window);
+      g_action_map_add_action (G_ACTION_MAP (window), G_ACTION (action));
+    }
+}
+
+static void
+set_enabled (SwageWindow *window, const char *name, bool enabled)
+{
+  GAction *action = g_action_map_lookup_action (G_ACTION_MAP (window), name);
+  g_simple_action_set_enabled (G_SIMPLE_ACTION (action), enabled);
+}
+
+void
+swage_window_update_actions (SwageWindow *window)
+{
+  SwagePlan *plan = swage_session_get_plan (window->session);
+  SwagePlanSize size;
+  bool open = swage_session_get_model (window->session) != NULL, busy = swage_session_is_busy (window->session);
+  bool fits = open && swage_session_get_size (window->session, &size, NULL);
+  static const char *const need_model[] = { "open-plan",   "save-plan",     "save-plan-as",  "save-plan-to", "clear-plan", "add-step", "find",
+                                            "select-role", "toggle-recipe", "select",        "select-all",   "page",       "source",   "toggle-list" };
+  for (guint i = 0; i < G_N_ELEMENTS (need_model); i++)
+    set_enabled (window, need_model[i], open);
+  set_enabled (window, "undo", open && swage_plan_can_undo (plan));
+  set_enabled (window, "redo", open && swage_plan_can_redo (plan));
+  set_enabled (window, "preview", fits && !busy);
+  set_enabled (window, "export", fits && !busy);
+  set_enabled (window, "export-to", fits && !busy);
+  set_enabled (window, "cancel", busy);
+}
+
+void
+swage_actions_set_accels (GtkApplication *application)
+{
+  for (guint i = 0; i < G_N_ELEMENTS (table); i++)
+    if (table[i].accels[0] != NULL)
+      gtk_application_set_accels_for_action (application, table[i].name, table[i].accels);
+}
+
+GtkWidget *
+swage_actions_make_shortcuts_window (void)
+{
+  GtkWidget *window = g_object_new (GTK_TYPE_SHORTCUTS_WINDOW, "modal", TRUE, NULL);
+  GtkWidget *section = g_object_new (GTK_TYPE_SHORTCUTS_SECTION, "section-name", "shortcuts", "max-height", 12u, NULL);
+  GtkWidget *group = NULL;
+  const char *group_title = NULL;
+  for (guint i = 0; i < G_N_ELEMENTS (table); i++)
+    {
+      if (table[i].title == NULL)
+        continue;
+      if (g_strcmp0 (group_title, table[i].group) != 0)
+        {
+          group_title = table[i].group;
+          group = g_object_new (GTK_TYPE_SHORTCUTS_GROUP, "title", _ (group_title), NULL);
+          gtk_box_append (GTK_BOX (section), group);
+        }
+      g_autofree char *accels = g_strjoinv (" ", (char **) table[i].accels);
+      GtkWidget *shortcut
+          = g_object_new (GTK_TYPE_SHORTCUTS_SHORTCUT, "title", _ (table[i].title), "accelerator", accels, NULL);
+      gtk_box_append (GTK_BOX (group), shortcut);
+    }
+  gtk_window_set_child (GTK_WINDOW (window), section);
+  return window;
+}

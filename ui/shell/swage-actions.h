@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+#include <gtk/gtk.h>
+
+/* Bind the shortcuts of the table. */
+void swage_actions_set_accels (GtkApplication *application);
+/* A shortcuts window made from the same table. */
+GtkWidget *swage_actions_make_shortcuts_window (void);
