@@ -7,8 +7,8 @@
 #include "kernels/swage-view.h"
 
 #define SWAGE_ATTENTION_ROWS                                                                                 \
-  112 /* rows (queries times heads of a group) that a slice aims at: 8 panels of 14 */
-#define SWAGE_ATTENTION_KEYS 64 /* keys in a step of the streaming softmax */
+  224 /* rows (queries times heads of a group) that a slice aims at: 16 panels of 14 */
+#define SWAGE_ATTENTION_KEYS 128 /* keys in a step of the streaming softmax */
 
 typedef struct
 {
@@ -69,6 +69,6 @@ swage_attention_scratch (const SwageOpCall *call)
   size_t rows = (size_t)(t.group * t.tile) + 14, dim = swage_align64 ((size_t)call->src[0].ne[0]) + 16;
   size_t value_dim = swage_align64 ((size_t)call->dst.ne[0]) + 16;
   size_t floats = dim * SWAGE_ATTENTION_KEYS + value_dim * SWAGE_ATTENTION_KEYS
-                  + rows * (dim + value_dim + SWAGE_ATTENTION_KEYS + 16 + 2);
+                  + rows * (dim + value_dim + SWAGE_ATTENTION_KEYS + 16 + 16 + 1);
   return floats * sizeof (float) + 1024;
 }

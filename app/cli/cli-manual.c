@@ -89,8 +89,10 @@ print_head (const char *name)
 static void
 print_tail (void)
 {
-  puts (".SH EXIT STATUS\n0 done; 1 the work failed, the message is on standard error; 2 wrong usage; 130 interrupted.\n"
-        ".SH ENVIRONMENT\n.TP\n.B SWAGE_THREADS\nThe number of threads, like \\-\\-threads.\n.TP\n.B SWAGE_CPU\n"
+  puts (".SH EXIT STATUS\n0 done; 1 the work failed, the message is on standard error; 2 wrong usage; 130 "
+        "interrupted.\n"
+        ".SH ENVIRONMENT\n.TP\n.B SWAGE_THREADS\nThe number of threads, like \\-\\-threads.\n.TP\n.B "
+        "SWAGE_CPU\n"
         "Lowers the choice of kernels: ref, portable, avx2 or avx512.\n.SH SEE ALSO");
 }
 
@@ -103,7 +105,8 @@ cli_print_command_manual (const CliCommand *command, const GOptionEntry *entries
   fputs (" \\- ", stdout);
   print_text (_ (command->summary));
   puts ("\n.SH SYNOPSIS");
-  g_autofree char *synopsis = g_strdup_printf ("swage-cli %s [OPTION…] %s", command->name, command->arguments);
+  g_autofree char *synopsis
+      = g_strdup_printf ("swage-cli %s [OPTION…] %s", command->name, command->arguments);
   print_macro (".B", synopsis);
   puts (".SH DESCRIPTION");
   print_text (_ (command->summary));
@@ -132,9 +135,12 @@ void
 cli_print_manual (void)
 {
   print_head ("swage-cli");
-  puts ("swage\\-cli \\- compress large language models\n.SH SYNOPSIS\n.B swage\\-cli\n.I COMMAND\n[OPTION…] [ARGUMENT…]\n.SH DESCRIPTION\n"
-        "Looks into language models (Hugging Face folders and GGUF files), chooses pruning, quantization or factorization for each layer, "
-        "measures what that costs, and writes models that other programs run. The window of the same name is\n.BR swage .\n.SH COMMANDS");
+  puts ("swage\\-cli \\- compress large language models\n.SH SYNOPSIS\n.B swage\\-cli\n.I COMMAND\n[OPTION…] "
+        "[ARGUMENT…]\n.SH DESCRIPTION\n"
+        "Looks into language models (Hugging Face folders and GGUF files), chooses pruning, quantization or "
+        "factorization for each layer, "
+        "measures what that costs, and writes models that other programs run. The window of the same name "
+        "is\n.BR swage .\n.SH COMMANDS");
   for (int i = 0; cli_commands[i] != NULL; i++)
     {
       puts (".TP");

@@ -55,7 +55,8 @@ cli_plan_from_options (const CliPlanOptions *options, SwageModel *model, int *st
       return NULL;
     }
   for (int i = 0; unmatched[i] != NULL; i++)
-    fprintf (stderr, _ ("swage-cli: Warning: The rule for “%s” matches no layer of this model.\n"), unmatched[i]);
+    fprintf (stderr, _ ("swage-cli: Warning: The rule for “%s” matches no layer of this model.\n"),
+             unmatched[i]);
   *status = CLI_DONE;
   return g_steal_pointer (&plan);
 }
@@ -74,7 +75,8 @@ plan_needs_statistics (SwagePlan *plan)
 }
 
 bool
-cli_open_calibration (const CliPlanOptions *options, SwagePlan *plan, SwageModel *model, SwageCorpus **corpus, GError **error)
+cli_open_calibration (const CliPlanOptions *options, SwagePlan *plan, SwageModel *model, SwageCorpus **corpus,
+                      GError **error)
 {
   *corpus = NULL;
   if (!plan_needs_statistics (plan))
@@ -108,8 +110,10 @@ cli_open_calibration (const CliPlanOptions *options, SwagePlan *plan, SwageModel
   /* the plan is a record: it says what it was calibrated on */
   SwageCalibration record = *known;
   g_autofree char *fingerprint = g_strdup_printf ("sha256:%s", swage_corpus_get_fingerprint (*corpus));
-  if (known->fingerprint != NULL && known->fingerprint[0] != '\0' && g_strcmp0 (known->fingerprint, fingerprint) != 0)
-    fprintf (stderr, _ ("swage-cli: Warning: “%s” is not the calibration text that the plan was made with.\n"), path);
+  if (known->fingerprint != NULL && known->fingerprint[0] != '\0'
+      && g_strcmp0 (known->fingerprint, fingerprint) != 0)
+    fprintf (stderr,
+             _ ("swage-cli: Warning: “%s” is not the calibration text that the plan was made with.\n"), path);
   record.text = path;
   record.fingerprint = fingerprint;
   swage_plan_set_calibration (plan, &record);

@@ -26,13 +26,17 @@ show_bar (double fraction, const char *stage, double left)
 {
   struct winsize size;
   int columns = ioctl (STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 20 ? size.ws_col : 80;
-  g_autofree char *time = left >= 0 ? g_strdup_printf ("%02d:%02d", (int) left / 60, (int) left % 60) : g_strdup ("     ");
-  enum { BAR = 24 };
+  g_autofree char *time
+      = left >= 0 ? g_strdup_printf ("%02d:%02d", (int)left / 60, (int)left % 60) : g_strdup ("     ");
+  enum
+  {
+    BAR = 24
+  };
   char bar[BAR + 1];
   for (int i = 0; i < BAR; i++)
-    bar[i] = i < (int) (fraction * BAR) ? '#' : '.';
+    bar[i] = i < (int)(fraction * BAR) ? '#' : '.';
   bar[BAR] = '\0';
-  g_autofree char *line = g_strdup_printf ("[%s] %3d %% %s %s", bar, (int) (fraction * 100), time, stage);
+  g_autofree char *line = g_strdup_printf ("[%s] %3d %% %s %s", bar, (int)(fraction * 100), time, stage);
   if (g_utf8_strlen (line, -1) > columns - 1)
     *g_utf8_offset_to_pointer (line, columns - 1) = '\0';
   fprintf (stderr, "\r\033[K%s", line);
@@ -51,7 +55,7 @@ report (double fraction, const char *stage, double left, gpointer user_data)
   if (terminal)
     show_bar (fraction, stage, left);
   else
-    fprintf (stderr, "%3d %% %s\n", (int) (fraction * 100), stage);
+    fprintf (stderr, "%3d %% %s\n", (int)(fraction * 100), stage);
 }
 
 void
@@ -62,7 +66,8 @@ cli_progress_end (void)
   bar_shown = false;
 }
 
-/* SIGINT and SIGTERM are waited for in a thread of their own: what cancelling does is not for signal handlers. A second one ends at once. */
+/* SIGINT and SIGTERM are waited for in a thread of their own: what cancelling does is not for signal
+ * handlers. A second one ends at once. */
 static void *
 wait_for_signals (void *set)
 {
@@ -173,18 +178,20 @@ cli_parse_size (const char *text, uint64_t *bytes, GError **error)
   const char *units = "KMGT", *unit = *end != '\0' ? strchr (units, g_ascii_toupper (*end)) : NULL;
   bool good = end != text && value > 0 && isfinite (value) && errno == 0
               && (*end == '\0' || (unit != NULL && (end[1] == '\0' || strcmp (end + 1, "iB") == 0)));
-  double size = unit != NULL ? value * pow (1024, (double) (unit - units + 1)) : value;
+  double size = unit != NULL ? value * pow (1024, (double)(unit - units + 1)) : value;
   if (!good || size > 1e18)
     {
-      g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_INVALID, _ ("“%s” is not a size such as 64M or 2G."), text);
+      g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_INVALID, _ ("“%s” is not a size such as 64M or 2G."),
+                   text);
       return false;
     }
-  *bytes = (uint64_t) size;
+  *bytes = (uint64_t)size;
   return true;
 }
 
 bool
-cli_parse (const CliCommand *command, const GOptionEntry *entries, int *argc, char ***argv, int min, int max, int *status)
+cli_parse (const CliCommand *command, const GOptionEntry *entries, int *argc, char ***argv, int min, int max,
+           int *status)
 {
   int threads = 0;
   gboolean be_quiet = FALSE;
@@ -238,8 +245,8 @@ cli_parse (const CliCommand *command, const GOptionEntry *entries, int *argc, ch
   if (threads < 0 || threads > 256)
     cli_misuse_text (_ ("--threads takes a number from 1 to 256."));
   else if (n - 1 < min || (max >= 0 && n - 1 > max))
-    fprintf (stderr, _ ("Usage: swage-cli %s [OPTION…] %s\nTry “swage-cli %s --help”.\n"), command->name, command->arguments,
-             command->name);
+    fprintf (stderr, _ ("Usage: swage-cli %s [OPTION…] %s\nTry “swage-cli %s --help”.\n"), command->name,
+             command->arguments, command->name);
   else
     *status = CLI_DONE;
   if (*status != CLI_DONE)
@@ -250,13 +257,15 @@ cli_parse (const CliCommand *command, const GOptionEntry *entries, int *argc, ch
   return true;
 }
 
-const CliCommand *const cli_commands[] = { &cli_info,     &cli_inspect,  &cli_methods, &cli_plan,  &cli_preview, &cli_export,
-                                           &cli_generate, &cli_tokenize, &cli_devices, &cli_bench, NULL };
+const CliCommand *const cli_commands[]
+    = { &cli_info,     &cli_inspect,  &cli_methods, &cli_plan,  &cli_preview, &cli_export,
+        &cli_generate, &cli_tokenize, &cli_devices, &cli_bench, NULL };
 
 static void
 print_commands (FILE *file)
 {
-  fputs (_ ("Usage: swage-cli COMMAND [OPTION…] [ARGUMENT…]\n\nCompress large language models: look, choose, preview, export.\n\nCommands:\n"),
+  fputs (_ ("Usage: swage-cli COMMAND [OPTION…] [ARGUMENT…]\n\nCompress large language models: look, choose, "
+            "preview, export.\n\nCommands:\n"),
          file);
   for (int i = 0; cli_commands[i] != NULL; i++)
     fprintf (file, "  %-10s %s\n", cli_commands[i]->name, _ (cli_commands[i]->summary));

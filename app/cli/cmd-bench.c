@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Figures for this machine: operators against measured ceilings, and the product's own long work end to end. A figure is a ratio wherever it can be;
- * absolute ones change with what else the machine is doing.
+ * Figures for this machine: operators against measured ceilings, and the product's own long work end to end.
+ * A figure is a ratio wherever it can be; absolute ones change with what else the machine is doing.
  */
 #include "app/cli/cli.h"
 #include "core/base/swage-blas.h"
@@ -26,15 +26,17 @@ typedef struct
 static double
 seconds_since (gint64 started)
 {
-  return (double) (g_get_monotonic_time () - started) / G_USEC_PER_SEC;
+  return (double)(g_get_monotonic_time () - started) / G_USEC_PER_SEC;
 }
 
 /* One line, or one object: name, seconds, and one rate. Takes nothing. */
 static void
-add_result (Bench *bench, const char *name, double seconds, const char *unit, double rate, const char *share_of, double share)
+add_result (Bench *bench, const char *name, double seconds, const char *unit, double rate,
+            const char *share_of, double share)
 {
   cli_progress_end ();
-  json_t *json = json_pack ("{s:s, s:f, s:f, s:s}", "name", name, "seconds", seconds, "rate", rate, "unit", unit);
+  json_t *json
+      = json_pack ("{s:s, s:f, s:f, s:s}", "name", name, "seconds", seconds, "rate", rate, "unit", unit);
   if (share_of != NULL)
     {
       json_object_set_new (json, "share", json_real (share));
@@ -80,14 +82,17 @@ bench_statistics (Bench *bench, double copy_rate, GError **error)
   gint64 started = g_get_monotonic_time ();
   for (int i = 0; i < swage_model_get_n_layers (bench->model); i++)
     {
-      g_autoptr (SwageWeight) weight = swage_model_load_weight (bench->model, swage_model_get_layer (bench->model, i), error);
-      g_autoptr (SwageWeightStats) stats = weight != NULL ? swage_weight_stats_new (weight, 0, 0, NULL, error) : NULL;
+      g_autoptr (SwageWeight) weight
+          = swage_model_load_weight (bench->model, swage_model_get_layer (bench->model, i), error);
+      g_autoptr (SwageWeightStats) stats
+          = weight != NULL ? swage_weight_stats_new (weight, 0, 0, NULL, error) : NULL;
       if (stats == NULL || !swage_job_step (cli_job (), i, swage_model_get_n_layers (bench->model), error))
         return false;
       bytes += swage_weight_get_bytes (weight);
     }
-  double seconds = seconds_since (started), rate = (double) bytes / seconds / 1e9;
-  add_result (bench, "statistics", seconds, "GB/s", rate, copy_rate > 0 ? _ ("copy") : NULL, copy_rate > 0 ? rate / copy_rate : 0);
+  double seconds = seconds_since (started), rate = (double)bytes / seconds / 1e9;
+  add_result (bench, "statistics", seconds, "GB/s", rate, copy_rate > 0 ? _ ("copy") : NULL,
+              copy_rate > 0 ? rate / copy_rate : 0);
   return true;
 }
 
@@ -104,16 +109,19 @@ bench_quantize (Bench *bench, char **names, GError **error)
       double seconds = 0, values = 0;
       for (int i = 0; i < swage_model_get_n_layers (bench->model); i++)
         {
-          g_autoptr (SwageWeight) weight = swage_model_load_weight (bench->model, swage_model_get_layer (bench->model, i), error);
-          if (weight == NULL || !swage_job_step (cli_job (), i, swage_model_get_n_layers (bench->model), error))
+          g_autoptr (SwageWeight) weight
+              = swage_model_load_weight (bench->model, swage_model_get_layer (bench->model, i), error);
+          if (weight == NULL
+              || !swage_job_step (cli_job (), i, swage_model_get_n_layers (bench->model), error))
             return false;
           if (swage_type_row_bytes (type, weight->cols) == 0)
             continue;
           g_autofree float *dense = swage_weight_decode_all (weight);
           gint64 started = g_get_monotonic_time ();
-          g_autoptr (SwageWeight) packed = swage_weight_new_from_f32 (type, weight->rows, weight->cols, dense, NULL);
+          g_autoptr (SwageWeight) packed
+              = swage_weight_new_from_f32 (type, weight->rows, weight->cols, dense, NULL);
           seconds += seconds_since (started);
-          values += (double) weight->rows * (double) weight->cols;
+          values += (double)weight->rows * (double)weight->cols;
         }
       if (values > 0)
         add_result (bench, name, seconds, _ ("MB/s (F16)"), 2 * values / seconds / 1e6, NULL, 0);
@@ -122,27 +130,32 @@ bench_quantize (Bench *bench, char **names, GError **error)
 }
 
 static bool
-run_once (SwagePipeline *pipeline, const char *const *rules, const SwageWindows *windows, SwagePreviewResult *result, GError **error)
+run_once (SwagePipeline *pipeline, const char *const *rules, const SwageWindows *windows,
+          SwagePreviewResult *result, GError **error)
 {
   g_autoptr (SwagePlan) plan = swage_plan_new ();
   for (int i = 0; rules[i] != NULL; i++)
     if (!swage_plan_add_rule_text (plan, rules[i], error))
       return false;
-  return swage_preview_run (pipeline, plan, windows, SWAGE_PROTOCOL_HF, NULL, NULL, cli_job (), result, error);
+  return swage_preview_run (pipeline, plan, windows, SWAGE_PROTOCOL_HF, NULL, NULL, cli_job (), result,
+                            error);
 }
 
-/* Perplexity of the original; then a plan, the same plan, and the plan with its last block changed. The recipes are a preset's, so that nothing here
- * names a method. */
+/* Perplexity of the original; then a plan, the same plan, and the plan with its last block changed. The
+ * recipes are a preset's, so that nothing here names a method. */
 static bool
 bench_preview (Bench *bench, GError **error)
 {
   SwageTokenizer *tokenizer = swage_model_get_tokenizer (bench->model, error);
-  g_autoptr (SwageCorpus) corpus = tokenizer != NULL ? swage_corpus_open (tokenizer, bench->text, error) : NULL;
+  g_autoptr (SwageCorpus) corpus
+      = tokenizer != NULL ? swage_corpus_open (tokenizer, bench->text, error) : NULL;
   if (corpus == NULL)
     return false;
   const SwageConfig *config = swage_model_get_config (bench->model);
-  g_autoptr (SwageWindows) windows = swage_windows_new (corpus, SWAGE_PROTOCOL_HF, CONTEXT, config->max_context, error);
-  g_autoptr (SwagePipeline) pipeline = windows != NULL ? swage_pipeline_new (bench->model, NULL, 0, error) : NULL;
+  g_autoptr (SwageWindows) windows
+      = swage_windows_new (corpus, SWAGE_PROTOCOL_HF, CONTEXT, config->max_context, error);
+  g_autoptr (SwagePipeline) pipeline
+      = windows != NULL ? swage_pipeline_new (bench->model, NULL, 0, error) : NULL;
   g_autoptr (SwagePlan) preset = swage_plan_new ();
   if (pipeline == NULL || !swage_plan_apply_preset (preset, "q4_k_m", bench->model, error))
     return false;
@@ -163,7 +176,8 @@ bench_preview (Bench *bench, GError **error)
   for (guint i = 0; i < G_N_ELEMENTS (runs); i++)
     {
       SwagePreviewResult result;
-      if (i == 1) /* from nothing, the original's states included: what a last-block change is compared with */
+      if (i
+          == 1) /* from nothing, the original's states included: what a last-block change is compared with */
         {
           swage_pipeline_free (pipeline);
           pipeline = swage_pipeline_new (bench->model, NULL, 0, error);
@@ -174,8 +188,8 @@ bench_preview (Bench *bench, GError **error)
         return false;
       if (i == 1)
         full = result.seconds;
-      add_result (bench, runs[i].name, result.seconds, "tokens/s", result.tokens_per_second, i > 1 ? _ ("the full preview's time") : NULL,
-                  i > 1 ? result.seconds / full : 0);
+      add_result (bench, runs[i].name, result.seconds, "tokens/s", result.tokens_per_second,
+                  i > 1 ? _ ("the full preview's time") : NULL, i > 1 ? result.seconds / full : 0);
       swage_preview_result_clear (&result);
     }
   return true;
@@ -226,7 +240,9 @@ warn_of_slow_blas (void)
   const char *core = swage_blas_get () != NULL ? swage_blas_get_corename () : NULL;
   if (core != NULL && swage_cpu_get_level () >= SWAGE_CPU_AVX512
       && (g_ascii_strcasecmp (core, "Prescott") == 0 || g_ascii_strcasecmp (core, "Core2") == 0))
-    fprintf (stderr, _ ("swage-cli: WARNING: OpenBLAS runs its %s kernels on a CPU with AVX-512: matrix work will be several times slower.\n"),
+    fprintf (stderr,
+             _ ("swage-cli: WARNING: OpenBLAS runs its %s kernels on a CPU with AVX-512: matrix work will be "
+                "several times slower.\n"),
              core);
 }
 
@@ -257,8 +273,10 @@ run_bench (int argc, char **argv)
   g_autofree char *model_path = NULL, *text = NULL;
   gboolean as_json = FALSE;
   const GOptionEntry entries[] = {
-    { "model", 'm', 0, G_OPTION_ARG_FILENAME, &model_path, N_ ("The model for end-to-end figures (the shipped sample)"), N_ ("MODEL") },
-    { "text", 't', 0, G_OPTION_ARG_FILENAME, &text, N_ ("The text for previews (the sample's)"), N_ ("FILE") },
+    { "model", 'm', 0, G_OPTION_ARG_FILENAME, &model_path,
+      N_ ("The model for end-to-end figures (the shipped sample)"), N_ ("MODEL") },
+    { "text", 't', 0, G_OPTION_ARG_FILENAME, &text, N_ ("The text for previews (the sample's)"),
+      N_ ("FILE") },
     { "json", 0, 0, G_OPTION_ARG_NONE, &as_json, N_ ("Print one JSON object"), NULL },
     G_OPTION_ENTRY_NULL,
   };
@@ -274,21 +292,23 @@ run_bench (int argc, char **argv)
       json_decref (bench.results);
       return cli_fail (error);
     }
-  bench.text = text != NULL ? g_strdup (text) : model_path == NULL ? g_build_filename (sample, "kjv.eval.txt", NULL) : NULL;
+  bench.text = text != NULL         ? g_strdup (text)
+               : model_path == NULL ? g_build_filename (sample, "kjv.eval.txt", NULL)
+                                    : NULL;
   status = bench_all (&bench, argv + 1);
   const char *core = swage_blas_get () != NULL ? swage_blas_get_corename () : NULL;
   if (as_json && status == CLI_DONE)
-    status = cli_print_json (json_pack ("{s:s, s:i, s:s?, s:O}", "cpu", swage_cpu_get_features (), "threads", swage_pool_get_threads (),
-                                        "blas", core, "results", bench.results));
+    status = cli_print_json (json_pack ("{s:s, s:i, s:s?, s:O}", "cpu", swage_cpu_get_features (), "threads",
+                                        swage_pool_get_threads (), "blas", core, "results", bench.results));
   json_decref (bench.results);
   swage_model_unref (bench.model);
   g_free (bench.text);
   return status;
 }
 
-const CliCommand cli_bench = {
-  "bench", N_ ("[NAME…]"), N_ ("Speed of operators and of whole tasks on this machine"),
-  N_ ("NAMEs choose figures: an operator, or open, statistics, quantize, quantize-TYPE, preview. Shares are of the copy bandwidth and the multiply-add peak "
-      "that the same run measures."),
-  run_bench
-};
+const CliCommand cli_bench
+    = { "bench", N_ ("[NAME…]"), N_ ("Speed of operators and of whole tasks on this machine"),
+        N_ ("NAMEs choose figures: an operator, or open, statistics, quantize, quantize-TYPE, preview. "
+            "Shares are of the copy bandwidth and the multiply-add peak "
+            "that the same run measures."),
+        run_bench };

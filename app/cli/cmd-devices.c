@@ -13,7 +13,10 @@ typedef struct
   bool has;
 } Feature;
 
-enum { N_FEATURES = 15 };
+enum
+{
+  N_FEATURES = 15
+};
 
 static void
 get_features (const SwageVulkanDevice *device, Feature features[N_FEATURES])
@@ -48,11 +51,13 @@ device_to_json (const SwageVulkanDevice *device)
   for (int i = 0; i < N_FEATURES; i++)
     if (features[i].has)
       json_array_append_new (list, json_string (features[i].id));
-  g_autofree char *api = g_strdup_printf ("%d.%d.%d", device->api_major, device->api_minor, device->api_patch);
-  return json_pack ("{s:i, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:i, s:o}", "index", device->index, "name", device->name, "kind",
-                    swage_vulkan_kind_get_id (device->kind), "driver", device->driver, "driver_info", device->driver_info, "api", api,
-                    "memory_bytes", (json_int_t) device->memory_bytes, "memory_free_bytes", (json_int_t) device->memory_free,
-                    "subgroup_size", (int) device->subgroup_size, "features", list);
+  g_autofree char *api
+      = g_strdup_printf ("%d.%d.%d", device->api_major, device->api_minor, device->api_patch);
+  return json_pack ("{s:i, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:i, s:o}", "index", device->index, "name",
+                    device->name, "kind", swage_vulkan_kind_get_id (device->kind), "driver", device->driver,
+                    "driver_info", device->driver_info, "api", api, "memory_bytes",
+                    (json_int_t)device->memory_bytes, "memory_free_bytes", (json_int_t)device->memory_free,
+                    "subgroup_size", (int)device->subgroup_size, "features", list);
 }
 
 static void
@@ -61,8 +66,9 @@ print_device (const SwageVulkanDevice *device)
   Feature features[N_FEATURES];
   get_features (device, features);
   g_autofree char *memory = cli_format_bytes (device->memory_bytes);
-  printf (_ ("vulkan:%d  %s (%s), %s, Vulkan %d.%d, %s %s\n         "), device->index, device->name, swage_vulkan_kind_get_id (device->kind),
-          memory, device->api_major, device->api_minor, device->driver, device->driver_info);
+  printf (_ ("vulkan:%d  %s (%s), %s, Vulkan %d.%d, %s %s\n         "), device->index, device->name,
+          swage_vulkan_kind_get_id (device->kind), memory, device->api_major, device->api_minor,
+          device->driver, device->driver_info);
   for (int i = 0; i < N_FEATURES; i++)
     if (features[i].has)
       printf (" %s", features[i].id);
@@ -97,14 +103,16 @@ run_devices (int argc, char **argv)
       json_t *list = json_array ();
       for (int i = 0; i < n; i++)
         json_array_append_new (list, device_to_json (&devices[i]));
-      status = cli_print_json (json_pack ("{s:{s:s, s:s, s:s?, s:i}, s:o}", "cpu", "features", swage_cpu_get_features (), "kernels",
-                                          level_id (swage_cpu_get_level ()), "blas", core, "threads", swage_pool_get_threads (), "vulkan",
-                                          list));
+      status = cli_print_json (json_pack ("{s:{s:s, s:s, s:s?, s:i}, s:o}", "cpu", "features",
+                                          swage_cpu_get_features (), "kernels",
+                                          level_id (swage_cpu_get_level ()), "blas", core, "threads",
+                                          swage_pool_get_threads (), "vulkan", list));
     }
   else
     {
-      printf (_ ("cpu       %d threads, %s kernels, BLAS kernels: %s\n          %s\n"), swage_pool_get_threads (),
-              level_id (swage_cpu_get_level ()), core != NULL ? core : _ ("none (OpenBLAS is not installed)"), swage_cpu_get_features ());
+      printf (_ ("cpu       %d threads, %s kernels, BLAS kernels: %s\n          %s\n"),
+              swage_pool_get_threads (), level_id (swage_cpu_get_level ()),
+              core != NULL ? core : _ ("none (OpenBLAS is not installed)"), swage_cpu_get_features ());
       for (int i = 0; i < n; i++)
         print_device (&devices[i]);
       if (n == 0)
@@ -114,4 +122,6 @@ run_devices (int argc, char **argv)
   return status;
 }
 
-const CliCommand cli_devices = { "devices", "", N_ ("CPU features, the BLAS kernel in use, and every Vulkan device"), NULL, run_devices };
+const CliCommand cli_devices
+    = { "devices", "", N_ ("CPU features, the BLAS kernel in use, and every Vulkan device"), NULL,
+        run_devices };

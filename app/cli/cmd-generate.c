@@ -20,7 +20,7 @@ whole_characters (const GString *text)
   const char *end;
   if (g_utf8_validate_len (text->str, text->len, &end))
     return text->len;
-  gsize good = (gsize) (end - text->str);
+  gsize good = (gsize)(end - text->str);
   /* a few bytes may still become a character; more never will */
   return text->len - good < 4 ? good : text->len;
 }
@@ -31,8 +31,8 @@ print_token (int32_t token, const float *logits, gpointer user_data)
 {
   Printer *printer = user_data;
   g_array_append_val (printer->ids, token);
-  g_autoptr (GString) text
-      = swage_tokenizer_decode (printer->tokenizer, (int32_t *) (void *) printer->ids->data, printer->ids->len, false, NULL);
+  g_autoptr (GString) text = swage_tokenizer_decode (
+      printer->tokenizer, (int32_t *)(void *)printer->ids->data, printer->ids->len, false, NULL);
   if (text == NULL)
     return true;
   gsize whole = whole_characters (text);
@@ -46,14 +46,16 @@ print_token (int32_t token, const float *logits, gpointer user_data)
 }
 
 static int
-generate (SwageModel *model, SwagePlan *plan, const CliPlanOptions *options, const char *prompt, const SwageGenerateOptions *how)
+generate (SwageModel *model, SwagePlan *plan, const CliPlanOptions *options, const char *prompt,
+          const SwageGenerateOptions *how)
 {
   GError *error = NULL;
   SwageTokenizer *tokenizer = swage_model_get_tokenizer (model, &error);
   if (tokenizer == NULL)
     return cli_fail (error);
   g_autoptr (GArray) ids = g_array_new (FALSE, FALSE, sizeof (int32_t));
-  if (!swage_tokenizer_encode (tokenizer, prompt, strlen (prompt), SWAGE_ENCODE_ADD_SPECIAL | SWAGE_ENCODE_PARSE_SPECIAL, ids, &error))
+  if (!swage_tokenizer_encode (tokenizer, prompt, strlen (prompt),
+                               SWAGE_ENCODE_ADD_SPECIAL | SWAGE_ENCODE_PARSE_SPECIAL, ids, &error))
     return cli_fail (error);
   const SwageTokenizerInfo *info = swage_tokenizer_get_info (tokenizer);
   if (ids->len == 0 && info->bos >= 0)
@@ -69,7 +71,7 @@ generate (SwageModel *model, SwagePlan *plan, const CliPlanOptions *options, con
     return cli_fail (error);
   swage_pipeline_set_calibration (pipeline, calibration);
   int n_blocks = swage_model_get_config (model)->n_blocks;
-  g_autoptr (GPtrArray) blocks = g_ptr_array_new_with_free_func ((GDestroyNotify) swage_block_free);
+  g_autoptr (GPtrArray) blocks = g_ptr_array_new_with_free_func ((GDestroyNotify)swage_block_free);
   for (int i = 0; i < n_blocks; i++)
     {
       SwageBlock *block = swage_pipeline_get_block (pipeline, plan, i, NULL, &error);
@@ -89,8 +91,9 @@ generate (SwageModel *model, SwagePlan *plan, const CliPlanOptions *options, con
   Printer printer = { tokenizer, g_array_new (FALSE, FALSE, sizeof (int32_t)), 0 };
   SwageGenerateOptions full = *how;
   full.stop = info->eos;
-  bool good = swage_generate (swage_pipeline_get_engine (pipeline), ends, (SwageBlock **) blocks->pdata, (int32_t *) (void *) ids->data,
-                              (int) ids->len, &full, print_token, &printer, NULL, NULL, &error);
+  bool good = swage_generate (swage_pipeline_get_engine (pipeline), ends, (SwageBlock **)blocks->pdata,
+                              (int32_t *)(void *)ids->data, (int)ids->len, &full, print_token, &printer, NULL,
+                              NULL, &error);
   putchar ('\n');
   g_array_unref (printer.ids);
   if (!good)
@@ -110,9 +113,11 @@ run_generate (int argc, char **argv)
     { "prompt", 0, 0, G_OPTION_ARG_STRING, &prompt, N_ ("The text to continue"), N_ ("TEXT") },
     { "tokens", 'n', 0, G_OPTION_ARG_INT, &how.max_tokens, N_ ("Tokens to add at most (64)"), "N" },
     { "seed", 0, 0, G_OPTION_ARG_INT64, &seed, N_ ("Seed of the generator (0)"), "N" },
-    { "temperature", 0, 0, G_OPTION_ARG_DOUBLE, &how.temperature, N_ ("0 (default): always the most likely token"), "T" },
+    { "temperature", 0, 0, G_OPTION_ARG_DOUBLE, &how.temperature,
+      N_ ("0 (default): always the most likely token"), "T" },
     { "top-k", 0, 0, G_OPTION_ARG_INT, &how.top_k, N_ ("Draw among the K most likely tokens alone"), "K" },
-    { "top-p", 0, 0, G_OPTION_ARG_DOUBLE, &how.top_p, N_ ("Draw among the most likely tokens that together have probability P"), "P" },
+    { "top-p", 0, 0, G_OPTION_ARG_DOUBLE, &how.top_p,
+      N_ ("Draw among the most likely tokens that together have probability P"), "P" },
     G_OPTION_ENTRY_NULL,
   };
   int status;
@@ -123,18 +128,21 @@ run_generate (int argc, char **argv)
     ;
   else if (prompt == NULL)
     status = cli_misuse_text (_ ("generate needs a prompt: --prompt TEXT."));
-  else if (how.max_tokens < 1 || how.temperature < 0 || how.top_k < 0 || how.top_p < 0 || how.top_p > 1 || seed < 0)
-    status = cli_misuse_text (_ ("-n is 1 or more, --temperature, --top-k and --seed are not negative, --top-p is from 0 to 1."));
+  else if (how.max_tokens < 1 || how.temperature < 0 || how.top_k < 0 || how.top_p < 0 || how.top_p > 1
+           || seed < 0)
+    status = cli_misuse_text (
+        _ ("-n is 1 or more, --temperature, --top-k and --seed are not negative, --top-p is from 0 to 1."));
   else if ((model = swage_model_open (argv[1], &error)) == NULL)
     status = cli_fail (error);
   else if ((plan = cli_plan_from_options (&options, model, &status)) != NULL)
     {
-      how.seed = (uint64_t) seed;
+      how.seed = (uint64_t)seed;
       status = generate (model, plan, &options, prompt, &how);
     }
   cli_plan_options_clear (&options);
   return status;
 }
 
-const CliCommand cli_generate = { "generate", N_ ("MODEL"), N_ ("Continue a text, a plan applied"),
-                                  N_ ("Greedy unless a temperature is given; the same seed gives the same text."), run_generate };
+const CliCommand cli_generate
+    = { "generate", N_ ("MODEL"), N_ ("Continue a text, a plan applied"),
+        N_ ("Greedy unless a temperature is given; the same seed gives the same text."), run_generate };

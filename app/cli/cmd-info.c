@@ -18,8 +18,9 @@ tensor_to_json (const SwageTensor *tensor)
   json_t *shape = json_array ();
   for (int i = 0; i < tensor->n_dims; i++)
     json_array_append_new (shape, json_integer (tensor->shape[i]));
-  return json_pack ("{s:s, s:s, s:s, s:o, s:I, s:I}", "name", tensor->name, "source_name", tensor->source_name, "dtype", tensor->dtype,
-                    "shape", shape, "bytes", (json_int_t) tensor->bytes, "block", (json_int_t) tensor->block);
+  return json_pack ("{s:s, s:s, s:s, s:o, s:I, s:I}", "name", tensor->name, "source_name",
+                    tensor->source_name, "dtype", tensor->dtype, "shape", shape, "bytes",
+                    (json_int_t)tensor->bytes, "block", (json_int_t)tensor->block);
 }
 
 static json_t *
@@ -28,8 +29,9 @@ tokenizer_to_json (SwageTokenizer *tokenizer, const GError *reason)
   if (tokenizer == NULL)
     return json_pack ("{s:n, s:s}", "model", "error", reason->message);
   const SwageTokenizerInfo *info = swage_tokenizer_get_info (tokenizer);
-  return json_pack ("{s:s, s:s, s:i, s:i, s:i, s:b, s:b}", "model", info->model, "pre", info->pre, "tokens", info->n_tokens, "bos",
-                    info->bos, "eos", info->eos, "add_bos", info->add_bos, "add_eos", info->add_eos);
+  return json_pack ("{s:s, s:s, s:i, s:i, s:i, s:b, s:b}", "model", info->model, "pre", info->pre, "tokens",
+                    info->n_tokens, "bos", info->bos, "eos", info->eos, "add_bos", info->add_bos, "add_eos",
+                    info->add_eos);
 }
 
 static int
@@ -60,21 +62,26 @@ run_info (int argc, char **argv)
       json_t *tensors = json_array ();
       for (int i = 0; i < n; i++)
         json_array_append_new (tensors, tensor_to_json (swage_model_get_tensor (model, i)));
-      return cli_print_json (json_pack (
-          "{s:s, s:s, s:s, s:I, s:I, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:b, s:s, s:o, s:o}", "name", swage_model_get_name (model),
-          "format", swage_model_get_format (model), "architecture", config->architecture, "parameters", (json_int_t) parameters, "bytes",
-          (json_int_t) bytes, "blocks", config->n_blocks, "hidden_size", config->n_embd, "intermediate_size", config->n_ff, "heads",
-          config->n_heads, "kv_heads", config->n_kv_heads, "vocabulary", config->n_vocab, "context", config->max_context, "tied_output",
-          config->tied_output, "fingerprint", swage_model_get_fingerprint (model), "tokenizer", tokenizer_to_json (tokenizer, reason),
-          "tensors", tensors));
+      return cli_print_json (
+          json_pack ("{s:s, s:s, s:s, s:I, s:I, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:b, s:s, s:o, s:o}",
+                     "name", swage_model_get_name (model), "format", swage_model_get_format (model),
+                     "architecture", config->architecture, "parameters", (json_int_t)parameters, "bytes",
+                     (json_int_t)bytes, "blocks", config->n_blocks, "hidden_size", config->n_embd,
+                     "intermediate_size", config->n_ff, "heads", config->n_heads, "kv_heads",
+                     config->n_kv_heads, "vocabulary", config->n_vocab, "context", config->max_context,
+                     "tied_output", config->tied_output, "fingerprint", swage_model_get_fingerprint (model),
+                     "tokenizer", tokenizer_to_json (tokenizer, reason), "tensors", tensors));
     }
 
   g_autofree char *size = cli_format_bytes (bytes);
-  printf (_ ("%s: %s, %s\n"), swage_model_get_name (model), config->architecture, swage_model_get_format (model));
-  printf (_ ("  parameters   %.1f M in %d tensors, %s, %.2f bits each\n"), (double) parameters / 1e6, n, size,
-          parameters > 0 ? 8.0 * (double) bytes / (double) parameters : 0);
-  printf (_ ("  blocks       %d, hidden %d, feed-forward %d\n"), config->n_blocks, config->n_embd, config->n_ff);
-  printf (_ ("  attention    %d heads of %d, %d for keys and values\n"), config->n_heads, config->head_dim, config->n_kv_heads);
+  printf (_ ("%s: %s, %s\n"), swage_model_get_name (model), config->architecture,
+          swage_model_get_format (model));
+  printf (_ ("  parameters   %.1f M in %d tensors, %s, %.2f bits each\n"), (double)parameters / 1e6, n, size,
+          parameters > 0 ? 8.0 * (double)bytes / (double)parameters : 0);
+  printf (_ ("  blocks       %d, hidden %d, feed-forward %d\n"), config->n_blocks, config->n_embd,
+          config->n_ff);
+  printf (_ ("  attention    %d heads of %d, %d for keys and values\n"), config->n_heads, config->head_dim,
+          config->n_kv_heads);
   printf (_ ("  context      %d tokens, vocabulary %d%s\n"), config->max_context, config->n_vocab,
           config->tied_output ? _ (", output tied to the embedding") : "");
   if (tokenizer != NULL)
@@ -102,5 +109,7 @@ run_info (int argc, char **argv)
   return CLI_DONE;
 }
 
-const CliCommand cli_info = { "info", N_ ("MODEL"), N_ ("Architecture, parameters, tensors, tokenizer, size"),
-                              N_ ("MODEL is a Hugging Face folder, a .safetensors file or a GGUF file. No weight is read."), run_info };
+const CliCommand cli_info
+    = { "info", N_ ("MODEL"), N_ ("Architecture, parameters, tensors, tokenizer, size"),
+        N_ ("MODEL is a Hugging Face folder, a .safetensors file or a GGUF file. No weight is read."),
+        run_info };

@@ -7,7 +7,8 @@
 static void
 print_method (const SwageMethod *method)
 {
-  printf ("%s %d · %s · %s\n", method->id, method->version, _ (method->title), swage_family_get_title (method->family));
+  printf ("%s %d · %s · %s\n", method->id, method->version, _ (method->title),
+          swage_family_get_title (method->family));
   printf ("  %s\n", _ (method->summary));
   if (method->paper != NULL)
     printf (_ ("  Paper: %s\n"), method->paper);
@@ -15,7 +16,8 @@ print_method (const SwageMethod *method)
     {
       g_autofree guint8 *params = g_malloc0 (MAX (method->params_size, 1));
       swage_params_init (method, params);
-      g_autofree char *value = swage_param_get_text (param, params), *range = swage_param_describe_range (param);
+      g_autofree char *value = swage_param_get_text (param, params),
+                      *range = swage_param_describe_range (param);
       printf ("    %-12s %s\n                 %s (%s)\n", param->id, _ (param->help), range, value);
     }
 }
@@ -40,7 +42,8 @@ run_methods (int argc, char **argv)
     return cli_print_json (swage_method_doc_to_json (method));
   if (markdown || roff)
     {
-      g_autofree char *text = markdown ? swage_method_doc_to_markdown (method) : swage_method_doc_to_roff (method);
+      g_autofree char *text
+          = markdown ? swage_method_doc_to_markdown (method) : swage_method_doc_to_roff (method);
       fputs (text, stdout);
       return CLI_DONE;
     }
@@ -58,4 +61,6 @@ run_methods (int argc, char **argv)
   return CLI_DONE;
 }
 
-const CliCommand cli_methods = { "methods", N_ ("[ID]"), N_ ("The catalogue of compression methods and their parameters"), NULL, run_methods };
+const CliCommand cli_methods
+    = { "methods", N_ ("[ID]"), N_ ("The catalogue of compression methods and their parameters"), NULL,
+        run_methods };

@@ -20,15 +20,17 @@ print_size (SwagePlan *plan, SwageModel *model, GError **error)
   if (!swage_plan_get_size (plan, model, &size, error))
     return false;
   g_autofree char *before = cli_format_bytes (size.original_bytes), *after = cli_format_bytes (size.bytes);
-  fprintf (stderr, _ ("%s%s → %s (%+.1f %%), %.2f → %.2f bits per weight\n"), size.exact ? "" : _ ("at most "), before, after,
-           100.0 * ((double) size.bytes / (double) size.original_bytes - 1), size.original_bits_per_weight, size.bits_per_weight);
+  fprintf (stderr, _ ("%s%s → %s (%+.1f %%), %.2f → %.2f bits per weight\n"),
+           size.exact ? "" : _ ("at most "), before, after,
+           100.0 * ((double)size.bytes / (double)size.original_bytes - 1), size.original_bits_per_weight,
+           size.bits_per_weight);
   return true;
 }
 
 static int
 check_plan (const char *path, SwageModel *model, gboolean as_json)
 {
-  CliPlanOptions options = { .plan_path = (char *) path };
+  CliPlanOptions options = { .plan_path = (char *)path };
   int status;
   g_autoptr (SwagePlan) plan = cli_plan_from_options (&options, model, &status);
   if (plan == NULL)
@@ -38,8 +40,9 @@ check_plan (const char *path, SwageModel *model, gboolean as_json)
   if (!swage_plan_get_size (plan, model, &size, &error))
     return cli_fail (error);
   if (as_json)
-    return cli_print_json (json_pack ("{s:b, s:I, s:I, s:f, s:b}", "valid", 1, "bytes", (json_int_t) size.bytes, "original_bytes",
-                                      (json_int_t) size.original_bytes, "bits_per_weight", size.bits_per_weight, "exact", size.exact));
+    return cli_print_json (json_pack (
+        "{s:b, s:I, s:I, s:f, s:b}", "valid", 1, "bytes", (json_int_t)size.bytes, "original_bytes",
+        (json_int_t)size.original_bytes, "bits_per_weight", size.bits_per_weight, "exact", size.exact));
   printf (_ ("%s is a valid plan for %s.\n"), path, swage_model_get_name (model));
   return print_size (plan, model, &error) ? CLI_DONE : cli_fail (error);
 }
@@ -52,9 +55,11 @@ run_plan (int argc, char **argv)
   gboolean presets = FALSE, force = FALSE, as_json = FALSE;
   const GOptionEntry entries[] = {
     CLI_PLAN_OPTIONS (options),
-    { "output", 'o', 0, G_OPTION_ARG_FILENAME, &output, N_ ("Write the plan to FILE (standard output otherwise)"), N_ ("FILE") },
+    { "output", 'o', 0, G_OPTION_ARG_FILENAME, &output,
+      N_ ("Write the plan to FILE (standard output otherwise)"), N_ ("FILE") },
     { "force", 'f', 0, G_OPTION_ARG_NONE, &force, N_ ("Replace FILE when it exists"), NULL },
-    { "check", 0, 0, G_OPTION_ARG_FILENAME, &check, N_ ("Validate the plan FILE against MODEL; write nothing"), N_ ("FILE") },
+    { "check", 0, 0, G_OPTION_ARG_FILENAME, &check,
+      N_ ("Validate the plan FILE against MODEL; write nothing"), N_ ("FILE") },
     { "json", 0, 0, G_OPTION_ARG_NONE, &as_json, N_ ("With --check: print one JSON object"), NULL },
     { "presets", 0, 0, G_OPTION_ARG_NONE, &presets, N_ ("List the presets"), NULL },
     G_OPTION_ENTRY_NULL,
@@ -82,8 +87,10 @@ run_plan (int argc, char **argv)
       g_autoptr (SwageCorpus) corpus = NULL;
       if (options.calibration != NULL && !cli_open_calibration (&options, plan, model, &corpus, &error))
         status = cli_fail (error);
-      else if (output != NULL)
-        status = swage_plan_save (plan, output, force, &error) && print_size (plan, model, &error) ? CLI_DONE : cli_fail (error);
+      else if (output != NULL && strcmp (output, "-") != 0)
+        status = swage_plan_save (plan, output, force, &error) && print_size (plan, model, &error)
+                     ? CLI_DONE
+                     : cli_fail (error);
       else
         {
           g_autofree char *text = swage_plan_to_text (plan);
@@ -95,12 +102,12 @@ run_plan (int argc, char **argv)
   return status;
 }
 
-const CliCommand cli_plan = {
-  "plan", N_ ("MODEL"), N_ ("Write a plan, or check one"),
-  N_ ("Layers are named token_embd, blk.N.attn_q, attn_k, attn_v, attn_output, ffn_gate, ffn_up, ffn_down and output; patterns may use *, ? and [abc]. "
-      "An empty step (“blk.0.*=”) leaves layers as they are.\n\nExamples:\n"
-      "  swage-cli plan MODEL --preset q4_k_m -o plan.json\n"
-      "  swage-cli plan MODEL --rule 'blk.*=METHOD:key=value' --rule 'blk.0.*=' -o plan.json\n"
-      "  swage-cli plan --check plan.json MODEL"),
-  run_plan
-};
+const CliCommand cli_plan
+    = { "plan", N_ ("MODEL"), N_ ("Write a plan, or check one"),
+        N_ ("Layers are named token_embd, blk.N.attn_q, attn_k, attn_v, attn_output, ffn_gate, ffn_up, "
+            "ffn_down and output; patterns may use *, ? and [abc]. "
+            "An empty step (“blk.0.*=”) leaves layers as they are.\n\nExamples:\n"
+            "  swage-cli plan MODEL --preset q4_k_m -o plan.json\n"
+            "  swage-cli plan MODEL --rule 'blk.*=METHOD:key=value' --rule 'blk.0.*=' -o plan.json\n"
+            "  swage-cli plan --check plan.json MODEL"),
+        run_plan };

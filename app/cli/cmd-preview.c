@@ -5,29 +5,32 @@
 #include <stdio.h>
 #include <string.h>
 
-#define CACHE_LIMIT ((uint64_t) 8 << 30)
+#define CACHE_LIMIT ((uint64_t)8 << 30)
 
 static void
 print_result (const SwagePreviewResult *result, bool changed)
 {
-  g_autofree char *before = cli_format_bytes (result->original_bytes), *after = cli_format_bytes (result->bytes);
+  g_autofree char *before = cli_format_bytes (result->original_bytes),
+                  *after = cli_format_bytes (result->bytes);
   if (changed)
     {
-      printf (_ ("perplexity   %.4f ± %.4f   (original %.4f ± %.4f)\n"), result->perplexity, result->perplexity_stderr,
-              result->baseline_perplexity, result->baseline_perplexity_stderr);
-      printf (_ ("KL diverg.   %.6f ± %.6f   median %.6f, 99 %% below %.6f, largest %.4f\n"), result->kld_mean, result->kld_stderr,
-              result->kld_median, result->kld_p99, result->kld_max);
+      printf (_ ("perplexity   %.4f ± %.4f   (original %.4f ± %.4f)\n"), result->perplexity,
+              result->perplexity_stderr, result->baseline_perplexity, result->baseline_perplexity_stderr);
+      printf (_ ("KL diverg.   %.6f ± %.6f   median %.6f, 99 %% below %.6f, largest %.4f\n"),
+              result->kld_mean, result->kld_stderr, result->kld_median, result->kld_p99, result->kld_max);
       printf (_ ("same top-1   %.2f %%\n"), 100 * result->top1_agreement);
       printf (_ ("size         %s → %s (%+.1f %%), %.3f bits per weight\n"), before, after,
-              100.0 * ((double) result->bytes / (double) result->original_bytes - 1), result->bits_per_weight);
+              100.0 * ((double)result->bytes / (double)result->original_bytes - 1), result->bits_per_weight);
     }
   else
     {
       printf (_ ("perplexity   %.4f ± %.4f\n"), result->perplexity, result->perplexity_stderr);
       printf (_ ("size         %s, %.3f bits per weight\n"), before, result->bits_per_weight);
     }
-  printf (_ ("measured on  %" G_GINT64_FORMAT " positions, protocol %s, context %d, %s, %.2f s, %.0f tokens/s\n"), result->tokens,
-          swage_protocol_get_id (result->protocol), result->context, result->device, result->seconds, result->tokens_per_second);
+  printf (
+      _ ("measured on  %" G_GINT64_FORMAT " positions, protocol %s, context %d, %s, %.2f s, %.0f tokens/s\n"),
+      result->tokens, swage_protocol_get_id (result->protocol), result->context, result->device,
+      result->seconds, result->tokens_per_second);
 }
 
 /* --device: the CPU is the only one with compute so far; others are refused by name. */
@@ -38,15 +41,17 @@ check_device (const char *device, GError **error)
     return true;
   if (strcmp (device, "vulkan") == 0 || g_str_has_prefix (device, "vulkan:"))
     g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_UNSUPPORTED,
-                 _ ("This build computes on the CPU alone; use --device cpu (“swage-cli devices” lists what the machine has)."));
+                 _ ("This build computes on the CPU alone; use --device cpu (“swage-cli devices” lists what "
+                    "the machine has)."));
   else
-    g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_INVALID, _ ("“%s” is not a device: cpu or vulkan[:N]."), device);
+    g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_INVALID, _ ("“%s” is not a device: cpu or vulkan[:N]."),
+                 device);
   return false;
 }
 
 static int
-preview (SwageModel *model, SwagePlan *plan, const CliPlanOptions *options, const char *text, SwageProtocol protocol, int context,
-         const char *cache, bool as_json)
+preview (SwageModel *model, SwagePlan *plan, const CliPlanOptions *options, const char *text,
+         SwageProtocol protocol, int context, const char *cache, bool as_json)
 {
   GError *error = NULL;
   SwageTokenizer *tokenizer = swage_model_get_tokenizer (model, &error);
@@ -92,9 +97,11 @@ run_preview (int argc, char **argv)
     CLI_PLAN_OPTIONS (options),
     { "text", 't', 0, G_OPTION_ARG_FILENAME, &text, N_ ("The text to measure on"), N_ ("FILE") },
     { "protocol", 0, 0, G_OPTION_ARG_STRING, &protocol_id, N_ ("hf (default) or llama.cpp"), N_ ("NAME") },
-    { "context", 'c', 0, G_OPTION_ARG_INT, &context, N_ ("Tokens a window (hf: 2048, llama.cpp: 512, at most the model's)"), "N" },
+    { "context", 'c', 0, G_OPTION_ARG_INT, &context,
+      N_ ("Tokens a window (hf: 2048, llama.cpp: 512, at most the model's)"), "N" },
     { "device", 'd', 0, G_OPTION_ARG_STRING, &device, N_ ("cpu or vulkan[:N]"), N_ ("NAME") },
-    { "cache", 0, 0, G_OPTION_ARG_FILENAME, &cache, N_ ("Keep hidden states in FOLDER, so that the next preview begins where plans differ"),
+    { "cache", 0, 0, G_OPTION_ARG_FILENAME, &cache,
+      N_ ("Keep hidden states in FOLDER, so that the next preview begins where plans differ"),
       N_ ("FOLDER") },
     { "json", 0, 0, G_OPTION_ARG_NONE, &as_json, N_ ("Print one JSON object"), NULL },
     G_OPTION_ENTRY_NULL,
@@ -122,9 +129,9 @@ run_preview (int argc, char **argv)
   return status;
 }
 
-const CliCommand cli_preview = {
-  "preview", N_ ("MODEL"), N_ ("Measure what a plan does to perplexity and size"),
-  N_ ("Measures perplexity with its standard error, the KL divergence from the original and how often both agree on the next token. "
-      "Without a plan it measures the original."),
-  run_preview
-};
+const CliCommand cli_preview
+    = { "preview", N_ ("MODEL"), N_ ("Measure what a plan does to perplexity and size"),
+        N_ ("Measures perplexity with its standard error, the KL divergence from the original and how often "
+            "both agree on the next token. "
+            "Without a plan it measures the original."),
+        run_preview };

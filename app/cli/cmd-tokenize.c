@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#define MAX_STDIN ((size_t) 1 << 30)
+#define MAX_STDIN ((size_t)1 << 30)
 
 static GString *
 read_input (GError **error)
@@ -26,7 +26,8 @@ read_input (GError **error)
         g_string_append_len (text, buffer, n);
       if (text->len > MAX_STDIN)
         {
-          g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_INVALID, _ ("The text on standard input is larger than 1 GiB."));
+          g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_INVALID,
+                       _ ("The text on standard input is larger than 1 GiB."));
           return NULL;
         }
     }
@@ -44,11 +45,13 @@ decode (SwageTokenizer *tokenizer, const GString *input)
       if (words[i][0] == '\0')
         continue;
       if (!g_ascii_string_to_unsigned (words[i], 10, 0, G_MAXINT32, &id, NULL))
-        return cli_fail (g_error_new (SWAGE_ERROR, SWAGE_ERROR_INVALID, _ ("“%s” is not a token id."), words[i]));
-      int32_t value = (int32_t) id;
+        return cli_fail (
+            g_error_new (SWAGE_ERROR, SWAGE_ERROR_INVALID, _ ("“%s” is not a token id."), words[i]));
+      int32_t value = (int32_t)id;
       g_array_append_val (ids, value);
     }
-  g_autoptr (GString) text = swage_tokenizer_decode (tokenizer, (int32_t *) (void *) ids->data, ids->len, true, &error);
+  g_autoptr (GString) text
+      = swage_tokenizer_decode (tokenizer, (int32_t *)(void *)ids->data, ids->len, true, &error);
   if (text == NULL)
     return cli_fail (error);
   fwrite (text->str, 1, text->len, stdout);
@@ -61,8 +64,10 @@ run_tokenize (int argc, char **argv)
   gboolean decodes = FALSE, special = FALSE, parse = FALSE;
   const GOptionEntry entries[] = {
     { "decode", 0, 0, G_OPTION_ARG_NONE, &decodes, N_ ("Ids on standard input to text"), NULL },
-    { "special", 0, 0, G_OPTION_ARG_NONE, &special, N_ ("Add the tokens that the model wants at the beginning and end"), NULL },
-    { "parse-special", 0, 0, G_OPTION_ARG_NONE, &parse, N_ ("Text that spells a special token becomes it"), NULL },
+    { "special", 0, 0, G_OPTION_ARG_NONE, &special,
+      N_ ("Add the tokens that the model wants at the beginning and end"), NULL },
+    { "parse-special", 0, 0, G_OPTION_ARG_NONE, &parse, N_ ("Text that spells a special token becomes it"),
+      NULL },
     G_OPTION_ENTRY_NULL,
   };
   int status;
@@ -77,7 +82,8 @@ run_tokenize (int argc, char **argv)
   if (decodes)
     return decode (tokenizer, input);
   g_autoptr (GArray) ids = g_array_new (FALSE, FALSE, sizeof (int32_t));
-  SwageEncodeFlags flags = (special ? SWAGE_ENCODE_ADD_SPECIAL : 0) | (parse ? SWAGE_ENCODE_PARSE_SPECIAL : 0);
+  SwageEncodeFlags flags
+      = (special ? SWAGE_ENCODE_ADD_SPECIAL : 0) | (parse ? SWAGE_ENCODE_PARSE_SPECIAL : 0);
   if (!swage_tokenizer_encode (tokenizer, input->str, input->len, flags, ids, &error))
     return cli_fail (error);
   for (guint i = 0; i < ids->len; i++)
@@ -86,5 +92,6 @@ run_tokenize (int argc, char **argv)
   return CLI_DONE;
 }
 
-const CliCommand cli_tokenize = { "tokenize", N_ ("MODEL"), N_ ("Text on standard input to token ids on one line, or back"), NULL,
-                                  run_tokenize };
+const CliCommand cli_tokenize
+    = { "tokenize", N_ ("MODEL"), N_ ("Text on standard input to token ids on one line, or back"), NULL,
+        run_tokenize };

@@ -81,6 +81,13 @@ encode_rows (int64_t begin, int64_t end, int worker, void *user_data)
 {
   const Encode *e = user_data;
 
+  /* blocks do not know where rows end; the search is faster on many of them at once */
+  if (e->type != SWAGE_TYPE_INT && e->importance == NULL)
+    {
+      swage_type_from_f32 (e->type, e->values + begin * e->cols, NULL, e->data + (size_t)begin * e->row_bytes,
+                           (end - begin) * e->cols);
+      return;
+    }
   for (int64_t r = begin; r < end; r++)
     {
       const float *src = e->values + r * e->cols;

@@ -136,7 +136,12 @@ zero_selected (int64_t row, int64_t n, float *values, int worker, void *user_dat
   for (int64_t r = row; r < row + n; r++, values += cols)
     {
       for (int64_t i = 0; i < cols; i++)
-        values[i] = magnitude_key (values[i]) < s->threshold ? 0 : values[i];
+        {
+          uint32_t bits; /* a mask instead of a branch: which weights go is random to a processor */
+          memcpy (&bits, &values[i], sizeof bits);
+          bits &= -(uint32_t)((bits & 0x7fffffffu) >= s->threshold);
+          memcpy (&values[i], &bits, sizeof bits);
+        }
       int64_t n_equal = s->equal[r];
       for (int64_t i = 0; i < cols && n_equal > 0; i++)
         if (magnitude_key (values[i]) == s->threshold)

@@ -19,6 +19,7 @@
 #include "core/method/swage-method.h"
 
 #include <glib/gi18n-lib.h>
+#include <inttypes.h>
 #include "core/base/swage-error.h"
 #include "core/method/swage-rows.h"
 
@@ -102,13 +103,13 @@ check_rows (const SwageStorage *storage, int64_t n, const char *what, GError **e
   const char *other = find_fitting (storage->type, n);
   if (other != NULL)
     g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_INVALID,
-                 _ ("%s has rows of %" G_GINT64_FORMAT
+                 _ ("%s has rows of %" PRId64
                     " values, and %s holds multiples of %d only; the nearest type that "
                     "fits is %s, and int fits any length."),
                  what, n, info->id, info->block, other);
   else
     g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_INVALID,
-                 _ ("%s has rows of %" G_GINT64_FORMAT
+                 _ ("%s has rows of %" PRId64
                     " values, and %s holds multiples of %d only; no block type fits, take "
                     "int or f16."),
                  what, n, info->id, info->block);

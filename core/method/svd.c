@@ -17,6 +17,7 @@
 #include "core/method/swage-method.h"
 
 #include <glib/gi18n-lib.h>
+#include <inttypes.h>
 #include <math.h>
 #include <string.h>
 #include "core/base/swage-error.h"
@@ -77,7 +78,7 @@ find_rank (const SvdParams *p, const SwageLinearSpec *in, bool *exact, GError **
       if (p->rank > full)
         {
           g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_INVALID,
-                       _ ("a matrix of %" G_GINT64_FORMAT " × %" G_GINT64_FORMAT " has rank %" G_GINT64_FORMAT
+                       _ ("a matrix of %" PRId64 " × %" PRId64 " has rank %" PRId64
                           " at most, not %d; choose a smaller rank, or choose by size_ratio."),
                        in->n_out, in->n_in, full, p->rank);
           return 0;
@@ -100,13 +101,13 @@ find_rank (const SvdParams *p, const SwageLinearSpec *in, bool *exact, GError **
     }
   rank = rank / p->multiple * p->multiple;
   if (rank < 1)
-    g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_INVALID,
-                 p->by == BY_ENERGY
-                     ? _ ("no rank of a matrix of %" G_GINT64_FORMAT " × %" G_GINT64_FORMAT
-                          " is a multiple of %d; lower multiple.")
-                     : _ ("the size leaves a matrix of %" G_GINT64_FORMAT " × %" G_GINT64_FORMAT
-                          " no rank that is a multiple of %d; raise size_ratio or lower multiple."),
-                 in->n_out, in->n_in, p->multiple);
+    g_set_error (
+        error, SWAGE_ERROR, SWAGE_ERROR_INVALID,
+        p->by == BY_ENERGY
+            ? _ ("no rank of a matrix of %" PRId64 " × %" PRId64 " is a multiple of %d; lower multiple.")
+            : _ ("the size leaves a matrix of %" PRId64 " × %" PRId64
+                 " no rank that is a multiple of %d; raise size_ratio or lower multiple."),
+        in->n_out, in->n_in, p->multiple);
   return rank;
 }
 

@@ -13,6 +13,9 @@
 #include <glib/gi18n-lib.h>
 #include <math.h>
 #include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
 #include "core/base/swage-blas.h"
 #include "core/base/swage-error.h"
 #include "core/base/swage-pool.h"
@@ -191,12 +194,26 @@ eigen_unref (Eigen *e)
   g_free (e);
 }
 
+static atomic_int n_running;
+
+/* A program that ends while an abandoned call is still at work must not unload OpenBLAS, buffers and all,
+ * from under it: it leaves without the last rites of its libraries. */
+static void
+leave_at_once (int status, void *unused)
+{
+  if (atomic_load (&n_running) == 0)
+    return;
+  fflush (NULL);
+  _exit (status);
+}
+
 static gpointer
 run_eigen (gpointer data)
 {
   Eigen *e = data;
   int info = solve_symmetric (e->blas, e->n, e->a, e->values);
 
+  atomic_fetch_sub (&n_running, 1);
   g_mutex_lock (&e->lock);
   e->info = info;
   e->finished = true;
@@ -239,6 +256,13 @@ swage_dense_take_eigen (double *a, int64_t n, double *values, const char *layer,
   e->values = g_new (double, (gsize)n);
   g_mutex_init (&e->lock);
   g_cond_init (&e->changed);
+  static gsize registered;
+  if (g_once_init_enter (&registered))
+    {
+      on_exit (leave_at_once, NULL);
+      g_once_init_leave (&registered, 1);
+    }
+  atomic_fetch_add (&n_running, 1);
   g_thread_unref (g_thread_new ("swage-eigen", run_eigen, e));
 
   g_mutex_lock (&e->lock);

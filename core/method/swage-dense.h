@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include <stdint.h>
 #include "core/base/swage-job.h"
 
 /* A rows × depth matrix in borrowed memory, floats or doubles (the other is NULL); element (i, k) lies at

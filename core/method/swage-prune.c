@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
  * Selection without sorting. Non-negative doubles order like the integers that have their bits, so the k-th
- * lowest score is found digit by digit from the highest down, keeping each time only the candidates that share
- * the digit: linear in n whatever the scores, also when all are equal.
+ * lowest score is found digit by digit from the highest down, keeping each time only the candidates that
+ * share the digit: linear in n whatever the scores, also when all are equal.
  */
 #include "core/method/swage-prune.h"
 
 #include <glib/gi18n-lib.h>
+#include <inttypes.h>
 #include <math.h>
 #include <string.h>
 #include "core/base/swage-error.h"
@@ -42,8 +43,19 @@ score_key (double score)
   return bits;
 }
 
-/* The k-th lowest of n keys, k from 1, and how many are lower than it. The keys are used up. Digits are the exponent, which
- * tells most keys apart, and then bytes of the fraction. */
+/* x or +0, without a branch: which weights go is random to a processor. */
+static inline float
+keep_if (bool keep, float x)
+{
+  uint32_t bits;
+  memcpy (&bits, &x, sizeof bits);
+  bits &= -(uint32_t)keep;
+  memcpy (&x, &bits, sizeof bits);
+  return x;
+}
+
+/* The k-th lowest of n keys, k from 1, and how many are lower than it. The keys are used up. Digits are the
+ * exponent, which tells most keys apart, and then bytes of the fraction. */
 static uint64_t
 select_key (uint64_t *keys, int64_t n, int64_t k, int64_t *n_lower)
 {
@@ -53,10 +65,10 @@ select_key (uint64_t *keys, int64_t n, int64_t k, int64_t *n_lower)
   for (size_t d = 0; d < G_N_ELEMENTS (shifts) && n > 1; d++)
     {
       int n_digits = d == 0 ? 2048 : 256, shift = shifts[d];
-      uint64_t mask = (uint64_t) n_digits - 1, digit = 0;
+      uint64_t mask = (uint64_t)n_digits - 1, digit = 0;
       int64_t count[2048], kept = 0;
 
-      memset (count, 0, (size_t) n_digits * sizeof *count);
+      memset (count, 0, (size_t)n_digits * sizeof *count);
       for (int64_t i = 0; i < n; i++)
         count[(keys[i] >> shift) & mask]++;
       for (; k > count[digit]; digit++)
@@ -64,7 +76,7 @@ select_key (uint64_t *keys, int64_t n, int64_t k, int64_t *n_lower)
           k -= count[digit];
           *n_lower += count[digit];
         }
-      for (int64_t i = 0; i < n; i++) /* without a branch that nobody could predict */
+      for (int64_t i = 0; i < n; i++)
         {
           uint64_t key = keys[i];
           keys[kept] = key;
@@ -86,7 +98,7 @@ swage_prune_row (float *row, const double *score, int64_t n, int64_t k, uint64_t
     scratch[i] = score_key (score[i]);
   uint64_t threshold = select_key (scratch, n, MIN (k, n), &n_lower);
   for (int64_t i = 0; i < n; i++)
-    row[i] = score_key (score[i]) < threshold ? 0 : row[i];
+    row[i] = keep_if (score_key (score[i]) >= threshold, row[i]);
   /* of those at the threshold the first go too, as many as are missing */
   int64_t n_equal = MIN (k, n) - n_lower;
   for (int64_t i = 0; i < n && n_equal > 0; i++)
@@ -111,7 +123,7 @@ swage_prune_row_pattern (float *row, const double *score, int64_t n, SwagePatter
           place += s[j] <= s[i];
         for (int j = i + 1; j < m; j++)
           place += s[j] < s[i];
-        row[g + i] = place < n_zero ? 0 : row[g + i];
+        row[g + i] = keep_if (place >= n_zero, row[g + i]);
       }
 }
 
@@ -134,9 +146,9 @@ swage_prune_cost (SwagePattern pattern, double sparsity, bool per_layer, const S
   if (pattern.of > 0 && in->n_in % pattern.of != 0)
     {
       g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_INVALID,
-                   _ ("the weight has rows of %" G_GINT64_FORMAT
+                   _ ("the weight has rows of %" PRId64
                       " values, which %d:%d does not divide; take the pattern "
-                      "unstructured or one whose second number divides %" G_GINT64_FORMAT "."),
+                      "unstructured or one whose second number divides %" PRId64 "."),
                    in->n_in, pattern.keep, pattern.of, in->n_in);
       return false;
     }

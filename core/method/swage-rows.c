@@ -7,6 +7,7 @@
 #include "core/method/swage-rows.h"
 
 #include <glib/gi18n-lib.h>
+#include <inttypes.h>
 #include <math.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -126,17 +127,16 @@ swage_rows_walk (const SwageRowWalk *walk, SwageRowFunc func, void *user_data, G
   if (w.bad >= 0 && !isfinite (w.bad_value))
     {
       g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_NUMERIC,
-                   _ ("%s: the weight in row %" G_GINT64_FORMAT ", column %" G_GINT64_FORMAT
+                   _ ("%s: the weight in row %" PRId64 ", column %" PRId64
                       " is not a number or infinite; the checkpoint is damaged there."),
                    walk->layer, w.bad / cols, w.bad % cols);
       return false;
     }
   if (w.bad >= 0)
     {
-      g_set_error (
-          error, SWAGE_ERROR, SWAGE_ERROR_NUMERIC,
-          _ ("%s: the weight in row %" G_GINT64_FORMAT ", column %" G_GINT64_FORMAT " is %g, but %s."),
-          walk->layer, w.bad / cols, w.bad % cols, (double)w.bad_value, walk->limit_reason);
+      g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_NUMERIC,
+                   _ ("%s: the weight in row %" PRId64 ", column %" PRId64 " is %g, but %s."), walk->layer,
+                   w.bad / cols, w.bad % cols, (double)w.bad_value, walk->limit_reason);
       return false;
     }
   return swage_job_step (walk->job, MAX (0, walk->pass) + 1, MAX (1, walk->n_passes), error);

@@ -13,6 +13,7 @@
 #include "core/method/swage-method.h"
 
 #include <glib/gi18n-lib.h>
+#include <inttypes.h>
 #include <math.h>
 #include "core/base/swage-error.h"
 #include "core/method/swage-prune.h"
@@ -68,10 +69,9 @@ get_norms (const SwageMethodContext *context, int64_t n_in, GError **error)
       norm[i] = sqrt (stats->col_squares[i]);
       if (!isfinite (norm[i]))
         {
-          g_set_error (
-              error, SWAGE_ERROR, SWAGE_ERROR_NUMERIC,
-              _ ("%s: the inputs in channel %" G_GINT64_FORMAT " are not finite on this calibration text."),
-              context->layer, i);
+          g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_NUMERIC,
+                       _ ("%s: the inputs in channel %" PRId64 " are not finite on this calibration text."),
+                       context->layer, i);
           g_free (norm);
           return NULL;
         }
@@ -103,9 +103,9 @@ const SwageMethod swage_method_wanda = {
   .version = 1,
   .family = SWAGE_FAMILY_PRUNING,
   .title = N_ ("Wanda"),
-  .summary = N_ ("Sets those weights to zero that move the outputs least on a calibration text: small ones "
-                 "that meet small inputs. One pass, "
-                 "no weight update, far better than magnitude pruning on language models."),
+  .summary = N_ (
+      "Sets those weights to zero that move the outputs least on a calibration text: small ones that "
+      "meet small inputs. One pass and no weight update; on large models far better than magnitude pruning."),
   .paper = "Sun et al. 2023, arXiv 2306.11695",
   .scope = SWAGE_SCOPE_LINEAR,
   .accepts = SWAGE_PART_DENSE,

@@ -13,14 +13,14 @@
 #include <unistd.h>
 #include <utime.h>
 
-#define SPILL_LIMIT ((uint64_t) 32 << 30)    /* of unnamed files */
-#define SPILL_DISK_SHARE 2                   /* never more than 1/2 of the free disk */
+#define SPILL_LIMIT ((uint64_t)32 << 30) /* of unnamed files */
+#define SPILL_DISK_SHARE 2               /* never more than 1/2 of the free disk */
 #define NOTE_MAX_BYTES 65536
 
 typedef struct
 {
   char *key;
-  GBytes *states;     /* one of these two */
+  GBytes *states; /* one of these two */
   SwageLinear *layer;
   uint64_t bytes;
   bool mapped;
@@ -63,7 +63,7 @@ SwageCache *
 swage_cache_new (uint64_t budget)
 {
   SwageCache *cache = g_new0 (SwageCache, 1);
-  cache->entries = g_hash_table_new_full (g_str_hash, g_str_equal, NULL, (GDestroyNotify) entry_free);
+  cache->entries = g_hash_table_new_full (g_str_hash, g_str_equal, NULL, (GDestroyNotify)entry_free);
   cache->notes = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
   cache->budget = budget;
   return cache;
@@ -95,7 +95,7 @@ static int
 open_unnamed (const char *folder, size_t bytes)
 {
   struct statvfs disk;
-  if (statvfs (folder, &disk) != 0 || (uint64_t) disk.f_bavail * disk.f_frsize / SPILL_DISK_SHARE < bytes)
+  if (statvfs (folder, &disk) != 0 || (uint64_t)disk.f_bavail * disk.f_frsize / SPILL_DISK_SHARE < bytes)
     return -1;
   int fd = open (folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
   if (fd < 0)
@@ -106,7 +106,7 @@ open_unnamed (const char *folder, size_t bytes)
         g_unlink (name);
     }
   /* allocate, not just extend: writing to a mapping of a full disk would be a SIGBUS */
-  if (fd >= 0 && posix_fallocate (fd, 0, (off_t) bytes) != 0)
+  if (fd >= 0 && posix_fallocate (fd, 0, (off_t)bytes) != 0)
     {
       close (fd);
       fd = -1;
@@ -144,7 +144,8 @@ swage_states_init (SwageStates *states, SwageCache *cache, size_t bytes, GError 
     states->data = g_try_malloc (bytes);
   if (states->data == NULL)
     g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_NO_SPACE,
-                 _ ("There is not enough memory for %zu MiB of hidden states; use a shorter text."), bytes >> 20);
+                 _ ("There is not enough memory for %zu MiB of hidden states; use a shorter text."),
+                 bytes >> 20);
   return states->data != NULL;
 }
 
@@ -166,7 +167,7 @@ swage_states_seal (SwageStates *states)
     {
       Mapping *mapping = g_new (Mapping, 1);
       *mapping = (Mapping){ states->data, states->bytes };
-      bytes = g_bytes_new_with_free_func (states->data, states->bytes, (GDestroyNotify) mapping_free, mapping);
+      bytes = g_bytes_new_with_free_func (states->data, states->bytes, (GDestroyNotify)mapping_free, mapping);
     }
   else
     bytes = g_bytes_new_take (states->data, states->bytes);
@@ -295,7 +296,7 @@ trim_folder (SwageCache *cache, uint64_t extra)
           GStatBuf info;
           if (!g_str_has_suffix (name, ".states") || g_stat (path, &info) != 0)
             continue;
-          total += (uint64_t) info.st_size;
+          total += (uint64_t)info.st_size;
           if (oldest == NULL || info.st_mtime < oldest_time)
             {
               g_free (oldest);
@@ -321,7 +322,8 @@ swage_cache_put_states (SwageCache *cache, const char *key, GBytes *states)
     {
       g_autofree char *path = file_of (cache, key, ".states");
       trim_folder (cache, g_bytes_get_size (states));
-      swage_output_write_file (path, g_bytes_get_data (states, NULL), g_bytes_get_size (states), true, NULL, NULL);
+      swage_output_write_file (path, g_bytes_get_data (states, NULL), g_bytes_get_size (states), true, NULL,
+                               NULL);
     }
 }
 
@@ -351,7 +353,8 @@ swage_cache_get_note (SwageCache *cache, const char *key)
   g_autofree char *path = file_of (cache, key, ".json");
   GStatBuf info;
   char *text = NULL;
-  if (g_stat (path, &info) != 0 || info.st_size > NOTE_MAX_BYTES || !g_file_get_contents (path, &text, NULL, NULL))
+  if (g_stat (path, &info) != 0 || info.st_size > NOTE_MAX_BYTES
+      || !g_file_get_contents (path, &text, NULL, NULL))
     return NULL;
   return text;
 }

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * The pipeline. Two questions are asked of it, and everything is remembered under a key of all that shaped the answer:
+ * The pipeline. Two questions are asked of it, and everything is remembered under a key of all that shaped
+ * the answer:
  *
- *   states (plan, windows, k)   hidden states before block k: the embeddings run through the plan's blocks 0 … k−1
- *   layer (plan, name)          the layer after its recipe. Where a step needs statistics, they are of the inputs that the calibration
- *                               windows produce in the block: states (plan, calibration, k) run through the *original* block k, as the
- *                               GPTQ, SparseGPT and Wanda papers do; one pass serves all layers of the block.
+ *   states (plan, windows, k)   hidden states before block k: the embeddings run through the plan's blocks 0
+ * … k−1 layer (plan, name)          the layer after its recipe. Where a step needs statistics, they are of
+ * the inputs that the calibration windows produce in the block: states (plan, calibration, k) run through the
+ * *original* block k, as the GPTQ, SparseGPT and Wanda papers do; one pass serves all layers of the block.
  */
 #include "core/pipeline/swage-pipeline.h"
 #include "core/base/swage-error.h"
@@ -18,7 +19,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define DEFAULT_BUDGET ((uint64_t) 2 << 30)
+#define DEFAULT_BUDGET ((uint64_t)2 << 30)
 #define NORM_ROWS 1024 /* rows of the output layer's input that are made at once */
 
 struct _SwagePipeline
@@ -52,7 +53,8 @@ view_new (SwagePipeline *pipeline, SwagePlan *plan)
   for (int i = 0; i < view->n_layers; i++)
     {
       SwageRecipe *recipe
-          = plan != NULL ? swage_plan_get_recipe (plan, swage_model_get_layer (pipeline->model, i)->name) : NULL;
+          = plan != NULL ? swage_plan_get_recipe (plan, swage_model_get_layer (pipeline->model, i)->name)
+                         : NULL;
       view->texts[i] = recipe != NULL ? swage_recipe_to_text (recipe) : g_strdup ("");
       if (view->texts[i][0] != '\0')
         view->recipes[i] = swage_recipe_ref (recipe);
@@ -90,7 +92,7 @@ swage_pipeline_new (SwageModel *model, SwageBackend *backend, uint64_t budget, G
   pipeline->engine = swage_engine_new (model, pipeline->backend, error);
   if (budget == 0)
     {
-      uint64_t memory = (uint64_t) sysconf (_SC_PHYS_PAGES) * (uint64_t) sysconf (_SC_PAGESIZE);
+      uint64_t memory = (uint64_t)sysconf (_SC_PHYS_PAGES) * (uint64_t)sysconf (_SC_PAGESIZE);
       budget = MIN (DEFAULT_BUDGET, memory / 4);
     }
   pipeline->cache = swage_cache_new (budget);
@@ -166,17 +168,19 @@ get_calibration (SwagePipeline *pipeline, View *view, GError **error)
 {
   if (pipeline->corpus == NULL)
     {
-      g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_INVALID,
-                   _ ("This plan has steps that look at activations, and there is no calibration text; give one."));
+      g_set_error (
+          error, SWAGE_ERROR, SWAGE_ERROR_INVALID,
+          _ ("This plan has steps that look at activations, and there is no calibration text; give one."));
       return NULL;
     }
   const SwageCalibration *wanted = &view->calibration;
-  g_autofree char *key = g_strdup_printf ("%d %d %" G_GUINT64_FORMAT, wanted->samples, wanted->context, wanted->seed);
+  g_autofree char *key
+      = g_strdup_printf ("%d %d %" G_GUINT64_FORMAT, wanted->samples, wanted->context, wanted->seed);
   if (g_strcmp0 (key, pipeline->calibration_key) != 0)
     {
       int max_context = swage_model_get_config (pipeline->model)->max_context;
-      SwageWindows *windows
-          = swage_windows_new_calibration (pipeline->corpus, wanted->samples, wanted->context, max_context, wanted->seed, error);
+      SwageWindows *windows = swage_windows_new_calibration (
+          pipeline->corpus, wanted->samples, wanted->context, max_context, wanted->seed, error);
       if (windows == NULL)
         return NULL;
       swage_windows_free (pipeline->calibration);
@@ -198,19 +202,20 @@ static char *
 states_key (SwagePipeline *pipeline, View *view, const SwageWindows *windows, int k, GError **error)
 {
   g_autoptr (GChecksum) sum = g_checksum_new (G_CHECKSUM_SHA256);
-  g_autofree char *head = g_strdup_printf ("states 1\n%s\n%s\n%s\n%d\n", swage_model_get_fingerprint (pipeline->model),
-                                           windows->fingerprint, swage_backend_get_name (pipeline->backend), k);
-  g_checksum_update (sum, (const guchar *) head, -1);
+  g_autofree char *head
+      = g_strdup_printf ("states 1\n%s\n%s\n%s\n%d\n", swage_model_get_fingerprint (pipeline->model),
+                         windows->fingerprint, swage_backend_get_name (pipeline->backend), k);
+  g_checksum_update (sum, (const guchar *)head, -1);
   bool calibrated = false;
   for (int i = 0; i < view->n_layers; i++)
     {
       const SwageTensor *layer = swage_model_get_layer (pipeline->model, i);
       if (!layer_is_before (layer, k) || view->recipes[i] == NULL)
         continue;
-      g_checksum_update (sum, (const guchar *) layer->name, -1);
-      g_checksum_update (sum, (const guchar *) "=", 1);
-      g_checksum_update (sum, (const guchar *) view->texts[i], -1);
-      g_checksum_update (sum, (const guchar *) "\n", 1);
+      g_checksum_update (sum, (const guchar *)layer->name, -1);
+      g_checksum_update (sum, (const guchar *)"=", 1);
+      g_checksum_update (sum, (const guchar *)view->texts[i], -1);
+      g_checksum_update (sum, (const guchar *)"\n", 1);
       calibrated |= swage_recipe_get_needs (view->recipes[i]) != SWAGE_NEED_NONE;
     }
   if (calibrated)
@@ -218,13 +223,14 @@ states_key (SwagePipeline *pipeline, View *view, const SwageWindows *windows, in
       const SwageWindows *calibration = get_calibration (pipeline, view, error);
       if (calibration == NULL)
         return NULL;
-      g_checksum_update (sum, (const guchar *) calibration->fingerprint, -1);
+      g_checksum_update (sum, (const guchar *)calibration->fingerprint, -1);
     }
   return g_strdup (g_checksum_get_string (sum));
 }
 
 char *
-swage_pipeline_states_key (SwagePipeline *pipeline, SwagePlan *plan, const SwageWindows *windows, GError **error)
+swage_pipeline_states_key (SwagePipeline *pipeline, SwagePlan *plan, const SwageWindows *windows,
+                           GError **error)
 {
   g_autoptr (View) view = view_new (pipeline, plan);
   return states_key (pipeline, view, windows, swage_model_get_config (pipeline->model)->n_blocks, error);
@@ -241,23 +247,29 @@ swage_pipeline_get_calibration_fingerprint (SwagePipeline *pipeline, SwagePlan *
 static char *
 layer_key (SwagePipeline *pipeline, View *view, int index, const char *stats_key)
 {
-  g_autofree char *text = g_strdup_printf ("layer 1\n%s\n%s=%s\n%s", swage_model_get_fingerprint (pipeline->model),
-                                           swage_model_get_layer (pipeline->model, index)->name, view->texts[index],
-                                           stats_key != NULL ? stats_key : "");
+  g_autofree char *text
+      = g_strdup_printf ("layer 1\n%s\n%s=%s\n%s", swage_model_get_fingerprint (pipeline->model),
+                         swage_model_get_layer (pipeline->model, index)->name, view->texts[index],
+                         stats_key != NULL ? stats_key : "");
   return g_compute_checksum_for_string (G_CHECKSUM_SHA256, text, -1);
 }
 
 /* Run the recipe. `stats` of the layer's input, or NULL where no step needs any. */
 static SwageLinear *
-run_recipe (SwagePipeline *pipeline, View *view, int index, const SwageActStats *stats, SwageJob *job, GError **error)
+run_recipe (SwagePipeline *pipeline, View *view, int index, const SwageActStats *stats, SwageJob *job,
+            GError **error)
 {
   const SwageTensor *layer = swage_model_get_layer (pipeline->model, index);
   const SwageRecipe *recipe = view->recipes[index];
   g_autoptr (SwageLinear) original = swage_model_load_linear (pipeline->model, layer->name, error);
   if (original == NULL)
     return NULL;
-  SwageMethodContext context = { .layer = layer->name, .role = layer->role, .block = layer->block, .stats = stats,
-                                 .original = original, .seed = view->calibration.seed };
+  SwageMethodContext context = { .layer = layer->name,
+                                 .role = layer->role,
+                                 .block = layer->block,
+                                 .stats = stats,
+                                 .original = original,
+                                 .seed = view->calibration.seed };
   g_autoptr (SwageLinear) linear = swage_linear_ref (original);
   for (int i = 0; i < swage_recipe_get_n (recipe); i++)
     {
@@ -284,7 +296,7 @@ typedef struct
 {
   SwageActStats *stats[SWAGE_N_ROLES]; /* borrowed from owned[]; NULL: not wanted */
   GPtrArray *owned;
-  bool leader[SWAGE_N_ROLES];          /* this role adds to its group's set */
+  bool leader[SWAGE_N_ROLES]; /* this role adds to its group's set */
 } Taps;
 
 static void
@@ -318,7 +330,7 @@ static void
 taps_init (Taps *taps)
 {
   memset (taps, 0, sizeof *taps);
-  taps->owned = g_ptr_array_new_with_free_func ((GDestroyNotify) swage_act_stats_free);
+  taps->owned = g_ptr_array_new_with_free_func ((GDestroyNotify)swage_act_stats_free);
 }
 
 static void
@@ -349,14 +361,14 @@ taps_clear (Taps *taps)
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Taps, taps_clear)
 
-static GBytes *get_states (SwagePipeline *pipeline, View *view, const SwageWindows *windows, int k, int *blocks_run, SwageJob *job,
-                           GError **error);
+static GBytes *get_states (SwagePipeline *pipeline, View *view, const SwageWindows *windows, int k,
+                           int *blocks_run, SwageJob *job, GError **error);
 
 static size_t
 states_bytes (SwagePipeline *pipeline, const SwageWindows *windows)
 {
-  return (size_t) windows->n_windows * (size_t) windows->context * (size_t) swage_model_get_config (pipeline->model)->n_embd
-         * sizeof (float);
+  return (size_t)windows->n_windows * (size_t)windows->context
+         * (size_t)swage_model_get_config (pipeline->model)->n_embd * sizeof (float);
 }
 
 /* A private copy of states that a block can be run on in place. */
@@ -378,14 +390,14 @@ name_block (GError **error, int k)
 
 /* The statistics of `taps` for block k, on states before it. */
 static bool
-run_taps (SwagePipeline *pipeline, const SwageBlock *block, const SwageWindows *windows, GBytes *states, Taps *taps, SwageJob *job,
-          GError **error)
+run_taps (SwagePipeline *pipeline, const SwageBlock *block, const SwageWindows *windows, GBytes *states,
+          Taps *taps, SwageJob *job, GError **error)
 {
   SwageStates h;
   if (!copy_states (pipeline, states, &h, error))
     return false;
-  bool good = swage_engine_run_block (pipeline->engine, block, windows->n_windows, windows->context, h.data, NULL, tap_add, taps,
-                                      job, error);
+  bool good = swage_engine_run_block (pipeline->engine, block, windows->n_windows, windows->context, h.data,
+                                      NULL, tap_add, taps, job, error);
   swage_states_clear (&h);
   pipeline->counters.blocks_run++;
   if (good)
@@ -395,13 +407,14 @@ run_taps (SwagePipeline *pipeline, const SwageBlock *block, const SwageWindows *
 
 /* The input of the output layer: the normalized states after the last block. */
 static bool
-run_output_tap (SwagePipeline *pipeline, const SwageEnds *ends, GBytes *states, SwageActStats *stats, SwageJob *job, GError **error)
+run_output_tap (SwagePipeline *pipeline, const SwageEnds *ends, GBytes *states, SwageActStats *stats,
+                SwageJob *job, GError **error)
 {
   const SwageConfig *config = swage_model_get_config (pipeline->model);
   const float *h = g_bytes_get_data (states, NULL);
-  int64_t n_embd = config->n_embd, n = (int64_t) (g_bytes_get_size (states) / sizeof (float)) / n_embd;
+  int64_t n_embd = config->n_embd, n = (int64_t)(g_bytes_get_size (states) / sizeof (float)) / n_embd;
   const SwageOp *op = swage_op_find (config->norm == SWAGE_NORM_RMS ? "rms_norm" : "layer_norm");
-  SwageNormArgs args = { .eps = (float) config->norm_eps };
+  SwageNormArgs args = { .eps = (float)config->norm_eps };
   g_autofree float *x = g_new (float, NORM_ROWS *n_embd);
   for (int64_t row = 0; row < n; row += NORM_ROWS)
     {
@@ -414,17 +427,18 @@ run_output_tap (SwagePipeline *pipeline, const SwageEnds *ends, GBytes *states, 
         call.src[2] = swage_view (SWAGE_TYPE_F32, ends->output_norm_bias, n_embd, 1, 1, 1);
       swage_pool_run_op (op, &call);
       swage_act_stats_add (stats, x, rows);
-      if (!swage_job_step (job, (double) (row + rows), (double) n, error))
+      if (!swage_job_step (job, (double)(row + rows), (double)n, error))
         return false;
     }
   swage_act_stats_finish (stats);
   return true;
 }
 
-static SwageLinear *
-get_end_layer (SwagePipeline *pipeline, View *view, int index, SwageJob *job, GError **error);
+static SwageLinear *get_end_layer (SwagePipeline *pipeline, View *view, int index, SwageJob *job,
+                                   GError **error);
 
-/* Layer `index` of block k and its siblings: everything of the block that has a recipe, into the cache; `out` (n_layers pointers) gets references. */
+/* Layer `index` of block k and its siblings: everything of the block that has a recipe, into the cache; `out`
+ * (n_layers pointers) gets references. */
 static bool
 compress_block (SwagePipeline *pipeline, View *view, int k, SwageLinear **out, SwageJob *job, GError **error)
 {
@@ -491,7 +505,7 @@ compress_block (SwagePipeline *pipeline, View *view, int k, SwageLinear **out, S
     if (keys[i] != NULL && out[i] == NULL)
       {
         const SwageTensor *layer = swage_model_get_layer (pipeline->model, i);
-        double share = need_pass ? 0.6 + 0.4 * (done + 1) / n_missing : (double) (done + 1) / n_missing;
+        double share = need_pass ? 0.6 + 0.4 * (done + 1) / n_missing : (double)(done + 1) / n_missing;
         swage_job_push (job, share, layer->name);
         out[i] = run_recipe (pipeline, view, i, taps.stats[layer->role], job, error);
         swage_job_pop (job);
@@ -521,7 +535,8 @@ get_block (SwagePipeline *pipeline, View *view, int k, SwageJob *job, GError **e
   bool good = compress_block (pipeline, view, k, layers, job, error);
   for (int i = 0; i < view->n_layers && good; i++)
     if (layers[i] != NULL)
-      swage_block_set_linear (block, swage_model_get_layer (pipeline->model, i)->role, swage_linear_ref (layers[i]));
+      swage_block_set_linear (block, swage_model_get_layer (pipeline->model, i)->role,
+                              swage_linear_ref (layers[i]));
   unref_layers (layers, view->n_layers);
   return good ? g_steal_pointer (&block) : NULL;
 }
@@ -537,7 +552,8 @@ get_ends (SwagePipeline *pipeline, View *view, bool with_output, SwageJob *job, 
   for (int i = 0; i < view->n_layers; i++)
     {
       SwageRole role = swage_model_get_layer (pipeline->model, i)->role;
-      if (view->recipes[i] == NULL || (role != SWAGE_ROLE_TOKEN_EMBD && (role != SWAGE_ROLE_OUTPUT || !with_output)))
+      if (view->recipes[i] == NULL
+          || (role != SWAGE_ROLE_TOKEN_EMBD && (role != SWAGE_ROLE_OUTPUT || !with_output)))
         continue;
       SwageLinear *linear = get_end_layer (pipeline, view, i, job, error);
       if (linear == NULL)
@@ -554,8 +570,8 @@ get_ends (SwagePipeline *pipeline, View *view, bool with_output, SwageJob *job, 
   return g_steal_pointer (&ends);
 }
 
-/* token_embd or output. The statistics of an output layer's input come from the plan's blocks; those of a tied embedding, which shapes its own input,
- * from the original model. */
+/* token_embd or output. The statistics of an output layer's input come from the plan's blocks; those of a
+ * tied embedding, which shapes its own input, from the original model. */
 static SwageLinear *
 get_end_layer (SwagePipeline *pipeline, View *view, int index, SwageJob *job, GError **error)
 {
@@ -571,7 +587,8 @@ get_end_layer (SwagePipeline *pipeline, View *view, int index, SwageJob *job, GE
       if (layer->role == SWAGE_ROLE_TOKEN_EMBD && !config->tied_output)
         {
           g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_INVALID,
-                       _ ("%s: its recipe looks at activations, and an embedding table has no input to look at; use a step that does not."),
+                       _ ("%s: its recipe looks at activations, and an embedding table has no input to look "
+                          "at; use a step that does not."),
                        layer->name);
           return NULL;
         }
@@ -581,7 +598,8 @@ get_end_layer (SwagePipeline *pipeline, View *view, int index, SwageJob *job, GE
           original->calibration = view->calibration;
         }
       calibration = get_calibration (pipeline, view, error);
-      stats_key = calibration != NULL ? states_key (pipeline, source, calibration, config->n_blocks, error) : NULL;
+      stats_key
+          = calibration != NULL ? states_key (pipeline, source, calibration, config->n_blocks, error) : NULL;
       if (stats_key == NULL)
         return NULL;
     }
@@ -596,7 +614,8 @@ get_end_layer (SwagePipeline *pipeline, View *view, int index, SwageJob *job, GE
   if (needs != SWAGE_NEED_NONE)
     {
       swage_job_push (job, 0.7, NULL);
-      g_autoptr (GBytes) states = get_states (pipeline, source, calibration, config->n_blocks, NULL, job, error);
+      g_autoptr (GBytes) states
+          = get_states (pipeline, source, calibration, config->n_blocks, NULL, job, error);
       g_autoptr (SwageEnds) ends = states != NULL ? swage_ends_load (pipeline->model, error) : NULL;
       swage_job_pop (job);
       swage_job_begin (job, 0.75, layer->name);
@@ -620,7 +639,8 @@ embed (SwagePipeline *pipeline, View *view, const SwageWindows *windows, SwageJo
   SwageStates h;
   if (ends == NULL || !swage_states_init (&h, pipeline->cache, states_bytes (pipeline, windows), error))
     return NULL;
-  if (!swage_engine_embed (pipeline->engine, ends, windows->tokens, windows->n_windows, windows->context, 0, h.data, error))
+  if (!swage_engine_embed (pipeline->engine, ends, windows->tokens, windows->n_windows, windows->context, 0,
+                           h.data, error))
     {
       swage_states_clear (&h);
       return NULL;
@@ -630,7 +650,8 @@ embed (SwagePipeline *pipeline, View *view, const SwageWindows *windows, SwageJo
 
 /* States before block k: from the deepest boundary that is remembered, forward. */
 static GBytes *
-get_states (SwagePipeline *pipeline, View *view, const SwageWindows *windows, int k, int *blocks_run, SwageJob *job, GError **error)
+get_states (SwagePipeline *pipeline, View *view, const SwageWindows *windows, int k, int *blocks_run,
+            SwageJob *job, GError **error)
 {
   size_t bytes = states_bytes (pipeline, windows);
   g_autoptr (GBytes) states = NULL;
@@ -661,7 +682,7 @@ get_states (SwagePipeline *pipeline, View *view, const SwageWindows *windows, in
   for (int b = from; b < k; b++)
     {
       g_autofree char *stage = g_strdup_printf (_ ("Block %d of %d"), b + 1, n_blocks);
-      swage_job_push (job, (double) (b - from + 2) / total, stage);
+      swage_job_push (job, (double)(b - from + 2) / total, stage);
       if (b + 1 < n_blocks)
         swage_model_prefetch_block (pipeline->model, b + 1);
       swage_job_push (job, 0.5, stage);
@@ -671,8 +692,8 @@ get_states (SwagePipeline *pipeline, View *view, const SwageWindows *windows, in
       bool good = block != NULL && copy_states (pipeline, states, &h, error);
       swage_job_begin (job, 1, stage);
       good = good
-             && swage_engine_run_block (pipeline->engine, block, windows->n_windows, windows->context, h.data, NULL, NULL, NULL, job,
-                                        error);
+             && swage_engine_run_block (pipeline->engine, block, windows->n_windows, windows->context, h.data,
+                                        NULL, NULL, NULL, job, error);
       swage_job_pop (job);
       swage_model_release_block (pipeline->model, b);
       if (!good)
@@ -707,7 +728,8 @@ swage_pipeline_get_ends (SwagePipeline *pipeline, SwagePlan *plan, SwageJob *job
 }
 
 SwageLinear *
-swage_pipeline_get_layer (SwagePipeline *pipeline, SwagePlan *plan, const char *name, SwageJob *job, GError **error)
+swage_pipeline_get_layer (SwagePipeline *pipeline, SwagePlan *plan, const char *name, SwageJob *job,
+                          GError **error)
 {
   g_autoptr (View) view = view_new (pipeline, plan);
   int index = 0;
@@ -740,19 +762,22 @@ swage_pipeline_get_layer (SwagePipeline *pipeline, SwagePlan *plan, const char *
 }
 
 GBytes *
-swage_pipeline_run (SwagePipeline *pipeline, SwagePlan *plan, const SwageWindows *windows, int *blocks_run, SwageJob *job, GError **error)
+swage_pipeline_run (SwagePipeline *pipeline, SwagePlan *plan, const SwageWindows *windows, int *blocks_run,
+                    SwageJob *job, GError **error)
 {
   g_autoptr (View) view = view_new (pipeline, plan);
   int run = 0;
-  GBytes *states = get_states (pipeline, view, windows, swage_model_get_config (pipeline->model)->n_blocks, &run, job, error);
+  GBytes *states = get_states (pipeline, view, windows, swage_model_get_config (pipeline->model)->n_blocks,
+                               &run, job, error);
   if (blocks_run != NULL)
     *blocks_run = run;
   return states;
 }
 
 bool
-swage_pipeline_collect (SwagePipeline *pipeline, SwagePlan *plan, const SwageWindows *windows, SwageNeeds needs, int bins, double sigma,
-                        SwageLayerFilter filter, gpointer user_data, SwageActStats **out, SwageJob *job, GError **error)
+swage_pipeline_collect (SwagePipeline *pipeline, SwagePlan *plan, const SwageWindows *windows,
+                        SwageNeeds needs, int bins, double sigma, SwageLayerFilter filter, gpointer user_data,
+                        SwageActStats **out, SwageJob *job, GError **error)
 {
   g_autoptr (View) view = view_new (pipeline, plan);
   const SwageConfig *config = swage_model_get_config (pipeline->model);
@@ -787,7 +812,7 @@ swage_pipeline_collect (SwagePipeline *pipeline, SwagePlan *plan, const SwageWin
       if (!wanted)
         continue;
       taps.owned = g_ptr_array_new (); /* the stats are the caller's */
-      swage_job_push (job, (double) (b + 1) / (last + 1), NULL);
+      swage_job_push (job, (double)(b + 1) / (last + 1), NULL);
       swage_job_push (job, 0.5, NULL);
       g_autoptr (GBytes) states = get_states (pipeline, view, windows, b, NULL, job, error);
       swage_job_pop (job);

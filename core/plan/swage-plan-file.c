@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The plan file, both ways. Every key is known, every value is checked against the parameter's own row, and a message names file, line, key
- * and what is allowed.
+ * The plan file, both ways. Every key is known, every value is checked against the parameter's own row, and a
+ * message names file, line, key and what is allowed.
  */
 #include "core/plan/swage-plan-private.h"
 #include "core/base/swage-error.h"
@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #define PLAN_FORMAT 1
-#define MAX_PLAN_BYTES ((size_t) 16 << 20)
+#define MAX_PLAN_BYTES ((size_t)16 << 20)
 #define MAX_RULES 100000
 #define MAX_STEPS 64
 #define MAX_DEPTH 8
@@ -44,8 +44,7 @@ pop (Reader *reader)
   reader->depth--;
 }
 
-static bool G_GNUC_PRINTF (3, 4)
-fail (Reader *reader, GError **error, const char *format, ...)
+static bool G_GNUC_PRINTF (3, 4) fail (Reader *reader, GError **error, const char *format, ...)
 {
   g_autoptr (GString) where = g_string_new (NULL);
   for (size_t i = 0; i < reader->depth; i++)
@@ -78,15 +77,14 @@ check_keys (Reader *reader, json_t *object, const char *const *known, GError **e
 {
   const char *key;
   json_t *value;
-  json_object_foreach (object, key, value)
-    if (!g_strv_contains (known, key))
-      {
-        g_autofree char *list = g_strjoinv (", ", (char **) known);
-        push (reader, key, 0);
-        fail (reader, error, _ ("This key is not known; the keys here are: %s."), list);
-        pop (reader);
-        return false;
-      }
+  json_object_foreach (object, key, value) if (!g_strv_contains (known, key))
+  {
+    g_autofree char *list = g_strjoinv (", ", (char **)known);
+    push (reader, key, 0);
+    fail (reader, error, _ ("This key is not known; the keys here are: %s."), list);
+    pop (reader);
+    return false;
+  }
   return true;
 }
 
@@ -116,23 +114,27 @@ read_string (Reader *reader, json_t *object, const char *key, char **out, GError
 }
 
 static bool
-read_int (Reader *reader, json_t *object, const char *key, int64_t min, int64_t max, int64_t *out, GError **error)
+read_int (Reader *reader, json_t *object, const char *key, int64_t min, int64_t max, int64_t *out,
+          GError **error)
 {
   json_t *value = json_object_get (object, key);
   if (value == NULL)
     return true;
   push (reader, key, 0);
-  bool good = json_is_integer (value) && json_integer_value (value) >= min && json_integer_value (value) <= max;
+  bool good
+      = json_is_integer (value) && json_integer_value (value) >= min && json_integer_value (value) <= max;
   if (good)
     *out = json_integer_value (value);
   else
-    fail (reader, error, _ ("A whole number from %" G_GINT64_FORMAT " to %" G_GINT64_FORMAT " is expected."), min, max);
+    fail (reader, error, _ ("A whole number from %" G_GINT64_FORMAT " to %" G_GINT64_FORMAT " is expected."),
+          min, max);
   pop (reader);
   return good;
 }
 
 static bool
-read_param (Reader *reader, const SwageMethod *method, const SwageParam *param, json_t *value, GString *text, GError **error)
+read_param (Reader *reader, const SwageMethod *method, const SwageParam *param, json_t *value, GString *text,
+            GError **error)
 {
   g_autofree char *range = swage_param_describe_range (param);
   bool good = false;
@@ -201,43 +203,44 @@ read_step (Reader *reader, json_t *json, GError **error)
   const char *key;
   json_t *value;
   json_object_foreach (json, key, value)
-    {
-      if (strcmp (key, "method") == 0 || strcmp (key, "version") == 0 || strcmp (key, "enabled") == 0)
-        continue;
-      push (reader, key, 0);
-      const SwageParam *param = swage_method_find_param (method, key);
-      if (param == NULL)
-        {
-          g_autoptr (GString) known = g_string_new ("version, enabled");
-          for (const SwageParam *p = method->params; p->kind != SWAGE_PARAM_END; p++)
-            g_string_append_printf (known, ", %s", p->id);
-          fail (reader, error, _ ("%s has no parameter of this name; it has: %s."), method->id, known->str);
-          return NULL;
-        }
-      gsize before = text->len;
-      GError *cause = NULL;
-      if (!read_param (reader, method, param, value, text, error))
+  {
+    if (strcmp (key, "method") == 0 || strcmp (key, "version") == 0 || strcmp (key, "enabled") == 0)
+      continue;
+    push (reader, key, 0);
+    const SwageParam *param = swage_method_find_param (method, key);
+    if (param == NULL)
+      {
+        g_autoptr (GString) known = g_string_new ("version, enabled");
+        for (const SwageParam *p = method->params; p->kind != SWAGE_PARAM_END; p++)
+          g_string_append_printf (known, ", %s", p->id);
+        fail (reader, error, _ ("%s has no parameter of this name; it has: %s."), method->id, known->str);
         return NULL;
-      /* try it alone first, so that the message points at its line */
-      g_autofree char *alone = g_strdup_printf ("%s:%s", method->id, text->str + before + 1);
-      g_autoptr (SwageStep) defaults = swage_step_new (method);
-      g_autoptr (SwageStep) tried = swage_step_new_with (defaults, param->id, strchr (alone, '=') + 1, &cause);
-      bool in_range = tried != NULL || method->check != NULL;
-      if (tried == NULL && method->check != NULL)
-        {
-          /* a rule between parameters may refuse it beside the defaults alone; its own range is what is asked here */
-          g_autofree guint8 *scratch = g_malloc0 (MAX (method->params_size, 1));
-          swage_params_init (method, scratch);
-          g_clear_error (&cause);
-          in_range = swage_param_set_text (method, scratch, param, strchr (alone, '=') + 1, &cause);
-        }
-      if (!in_range)
-        {
-          fail_with (reader, error, cause);
-          return NULL;
-        }
-      pop (reader);
-    }
+      }
+    gsize before = text->len;
+    GError *cause = NULL;
+    if (!read_param (reader, method, param, value, text, error))
+      return NULL;
+    /* try it alone first, so that the message points at its line */
+    g_autofree char *alone = g_strdup_printf ("%s:%s", method->id, text->str + before + 1);
+    g_autoptr (SwageStep) defaults = swage_step_new (method);
+    g_autoptr (SwageStep) tried = swage_step_new_with (defaults, param->id, strchr (alone, '=') + 1, &cause);
+    bool in_range = tried != NULL || method->check != NULL;
+    if (tried == NULL && method->check != NULL)
+      {
+        /* a rule between parameters may refuse it beside the defaults alone; its own range is what is asked
+         * here */
+        g_autofree guint8 *scratch = g_malloc0 (MAX (method->params_size, 1));
+        swage_params_init (method, scratch);
+        g_clear_error (&cause);
+        in_range = swage_param_set_text (method, scratch, param, strchr (alone, '=') + 1, &cause);
+      }
+    if (!in_range)
+      {
+        fail_with (reader, error, cause);
+        return NULL;
+      }
+    pop (reader);
+  }
   GError *cause = NULL;
   SwageStep *step = swage_step_new_from_text (text->str, &cause);
   if (step == NULL)
@@ -269,20 +272,20 @@ read_rule (Reader *reader, json_t *json, SwagePlanState *state, GError **error)
   push (reader, "steps", 0);
   if (!json_is_array (steps) || json_array_size (steps) > MAX_STEPS)
     return fail (reader, error, _ ("A rule needs “steps”: a list of at most %d steps."), MAX_STEPS);
-  g_autoptr (GPtrArray) list = g_ptr_array_new_with_free_func ((GDestroyNotify) swage_step_unref);
+  g_autoptr (GPtrArray) list = g_ptr_array_new_with_free_func ((GDestroyNotify)swage_step_unref);
   size_t i;
   json_t *item;
   json_array_foreach (steps, i, item)
-    {
-      push (reader, NULL, i);
-      SwageStep *step = read_step (reader, item, error);
-      if (step == NULL)
-        return false;
-      g_ptr_array_add (list, step);
-      pop (reader);
-    }
+  {
+    push (reader, NULL, i);
+    SwageStep *step = read_step (reader, item, error);
+    if (step == NULL)
+      return false;
+    g_ptr_array_add (list, step);
+    pop (reader);
+  }
   pop (reader);
-  g_autoptr (SwageRecipe) recipe = swage_recipe_new ((SwageStep **) list->pdata, (int) list->len);
+  g_autoptr (SwageRecipe) recipe = swage_recipe_new ((SwageStep **)list->pdata, (int)list->len);
   g_ptr_array_add (state->rules, swage_rule_new (glob, recipe));
   return true;
 }
@@ -319,16 +322,17 @@ read_sections (Reader *reader, json_t *json, SwagePlan *plan, SwagePlanState *st
     {
       int64_t samples = state->calibration.samples, context = state->calibration.context, seed = 0;
       push (reader, "calibration", 0);
-      if (!expect_object (reader, calibration, error) || !check_keys (reader, calibration, calibration_keys, error)
+      if (!expect_object (reader, calibration, error)
+          || !check_keys (reader, calibration, calibration_keys, error)
           || !read_string (reader, calibration, "text", &state->calibration.text, error)
           || !read_string (reader, calibration, "fingerprint", &state->calibration.fingerprint, error)
           || !read_int (reader, calibration, "samples", 1, 1000000, &samples, error)
           || !read_int (reader, calibration, "context", 1, 1 << 20, &context, error)
           || !read_int (reader, calibration, "seed", 0, G_MAXINT64, &seed, error))
         return false;
-      state->calibration.samples = (int) samples;
-      state->calibration.context = (int) context;
-      state->calibration.seed = (uint64_t) seed;
+      state->calibration.samples = (int)samples;
+      state->calibration.context = (int)context;
+      state->calibration.seed = (uint64_t)seed;
       pop (reader);
     }
   json_t *rules = json_object_get (json, "rules");
@@ -338,12 +342,12 @@ read_sections (Reader *reader, json_t *json, SwagePlan *plan, SwagePlanState *st
   size_t i;
   json_t *item;
   json_array_foreach (rules, i, item)
-    {
-      push (reader, NULL, i);
-      if (!read_rule (reader, item, state, error))
-        return false;
-      pop (reader);
-    }
+  {
+    push (reader, NULL, i);
+    if (!read_rule (reader, item, state, error))
+      return false;
+    pop (reader);
+  }
   return true;
 }
 
@@ -386,8 +390,8 @@ read_stdin (char **text, gsize *n, GError **error)
       g_string_append_len (all, buffer, got);
       if (all->len > MAX_PLAN_BYTES)
         {
-          g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_INVALID, _ ("The plan on standard input is larger than %zu MiB."),
-                       MAX_PLAN_BYTES >> 20);
+          g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_INVALID,
+                       _ ("The plan on standard input is larger than %zu MiB."), MAX_PLAN_BYTES >> 20);
           return false;
         }
     }
@@ -404,9 +408,10 @@ swage_plan_load (const char *path, GError **error)
   if (strcmp (path, "-") == 0)
     return read_stdin (&text, &n, error) ? swage_plan_parse (text, n, _ ("standard input"), error) : NULL;
   GStatBuf info;
-  if (g_stat (path, &info) == 0 && (!S_ISREG (info.st_mode) || (guint64) info.st_size > MAX_PLAN_BYTES))
+  if (g_stat (path, &info) == 0 && (!S_ISREG (info.st_mode) || (guint64)info.st_size > MAX_PLAN_BYTES))
     {
-      g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_INVALID, _ ("“%s” is not a plan: a file of at most %zu MiB is expected."), path,
+      g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_INVALID,
+                   _ ("“%s” is not a plan: a file of at most %zu MiB is expected."), path,
                    MAX_PLAN_BYTES >> 20);
       return NULL;
     }
@@ -425,13 +430,13 @@ param_to_json (const SwageParam *param, const void *params)
   switch (param->kind)
     {
     case SWAGE_PARAM_INT:
-      return json_integer ((json_int_t) number);
+      return json_integer ((json_int_t)number);
     case SWAGE_PARAM_DOUBLE:
       return json_real (number);
     case SWAGE_PARAM_BOOL:
       return json_boolean (number != 0);
     case SWAGE_PARAM_CHOICE:
-      return json_string (param->choices[(int) number]);
+      return json_string (param->choices[(int)number]);
     case SWAGE_PARAM_END:
       break;
     }
@@ -462,19 +467,22 @@ swage_plan_to_text (SwagePlan *plan)
   const SwagePlanState *state = plan->state;
   g_autoptr (json_t) json = json_object ();
   json_object_set_new (json, "swage_plan", json_integer (PLAN_FORMAT));
-  json_object_set_new (json, "model",
-                       json_pack ("{s:s, s:s, s:s}", "name", plan->model.name != NULL ? plan->model.name : "", "architecture",
-                                  plan->model.architecture != NULL ? plan->model.architecture : "", "fingerprint",
-                                  plan->model.fingerprint != NULL ? plan->model.fingerprint : ""));
+  json_object_set_new (
+      json, "model",
+      json_pack ("{s:s, s:s, s:s}", "name", plan->model.name != NULL ? plan->model.name : "", "architecture",
+                 plan->model.architecture != NULL ? plan->model.architecture : "", "fingerprint",
+                 plan->model.fingerprint != NULL ? plan->model.fingerprint : ""));
   json_object_set_new (json, "calibration",
                        json_pack ("{s:s, s:s, s:i, s:i, s:I}", "text", state->calibration.text, "fingerprint",
-                                  state->calibration.fingerprint, "samples", state->calibration.samples, "context",
-                                  state->calibration.context, "seed", (json_int_t) state->calibration.seed));
+                                  state->calibration.fingerprint, "samples", state->calibration.samples,
+                                  "context", state->calibration.context, "seed",
+                                  (json_int_t)state->calibration.seed));
   json_t *rules = json_array ();
   for (guint i = 0; i < state->rules->len; i++)
     {
       const SwageRule *rule = state->rules->pdata[i];
-      json_array_append_new (rules, json_pack ("{s:s, s:o}", "layers", rule->glob, "steps", recipe_to_json (rule->recipe)));
+      json_array_append_new (
+          rules, json_pack ("{s:s, s:o}", "layers", rule->glob, "steps", recipe_to_json (rule->recipe)));
     }
   json_object_set_new (json, "rules", rules);
   return swage_json_dump (json);

@@ -30,7 +30,8 @@ swage_plan_original_spec (SwageModel *model, const SwageTensor *layer, SwageLine
 }
 
 bool
-swage_plan_get_layer_spec (SwagePlan *plan, SwageModel *model, const SwageTensor *layer, SwageLinearSpec *spec, GError **error)
+swage_plan_get_layer_spec (SwagePlan *plan, SwageModel *model, const SwageTensor *layer,
+                           SwageLinearSpec *spec, GError **error)
 {
   SwageLinearSpec original;
   swage_plan_original_spec (model, layer, &original);
@@ -46,7 +47,7 @@ static uint64_t
 count_bytes (SwageLinearSpec spec, bool had_bias)
 {
   if (had_bias)
-    spec.parts &= ~(SwageParts) SWAGE_PART_BIAS;
+    spec.parts &= ~(SwageParts)SWAGE_PART_BIAS;
   return swage_linear_spec_get_bytes (&spec);
 }
 
@@ -72,8 +73,8 @@ swage_plan_get_size (SwagePlan *plan, SwageModel *model, SwagePlanSize *size, GE
     }
   size->original_bytes = swage_model_get_bytes (model);
   size->bytes = size->original_bytes - before + after;
-  size->original_bits_per_weight = parameters > 0 ? 8.0 * (double) before / (double) parameters : 0;
-  size->bits_per_weight = parameters > 0 ? 8.0 * (double) after / (double) parameters : 0;
+  size->original_bits_per_weight = parameters > 0 ? 8.0 * (double)before / (double)parameters : 0;
+  size->bits_per_weight = parameters > 0 ? 8.0 * (double)after / (double)parameters : 0;
   size->exact = exact;
   return true;
 }
@@ -138,7 +139,8 @@ swage_plan_set_model (SwagePlan *plan, SwageModel *model, char **warning)
     g_string_append_printf (text, _ ("it was made for “%s”, whose weights or shapes are not those of “%s”"),
                             known->name != NULL ? known->name : "", swage_model_get_name (model));
   if (warning != NULL)
-    *warning = text->len > 0 ? g_strdup_printf (_ ("This plan is for another model: %s. It applies wherever names match."), text->str)
+    *warning = text->len > 0 ? g_strdup_printf (
+                   _ ("This plan is for another model: %s. It applies wherever names match."), text->str)
                              : NULL;
   if (text->len == 0)
     swage_plan_adopt_model (plan, model);

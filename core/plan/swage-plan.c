@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The plan document. Its whole content is one immutable state, so a change makes a new state and undo is a stack of old ones.
+ * The plan document. Its whole content is one immutable state, so a change makes a new state and undo is a
+ * stack of old ones.
  */
 #include "core/plan/swage-plan-private.h"
 #include "core/base/swage-error.h"
@@ -11,7 +12,8 @@
 #include <string.h>
 
 #define MAX_HISTORY 500
-#define JOIN_INTERVAL G_USEC_PER_SEC /* changes of one label within this time of each other are one undo step */
+#define JOIN_INTERVAL                                                                                        \
+  G_USEC_PER_SEC /* changes of one label within this time of each other are one undo step */
 
 typedef struct
 {
@@ -77,8 +79,9 @@ swage_plan_state_new (void)
 {
   SwagePlanState *state = g_new0 (SwagePlanState, 1);
   g_atomic_ref_count_init (&state->refs);
-  state->rules = g_ptr_array_new_with_free_func ((GDestroyNotify) swage_rule_free);
-  /* 64 windows of 512: enough for stable second moments (the papers use 128 of 2048) at an eighth of the time */
+  state->rules = g_ptr_array_new_with_free_func ((GDestroyNotify)swage_rule_free);
+  /* 64 windows of 512: enough for stable second moments (the papers use 128 of 2048) at an eighth of the time
+   */
   state->calibration = (SwageCalibration){ g_strdup (""), g_strdup (""), 64, 512, 0 };
   return state;
 }
@@ -88,7 +91,7 @@ swage_plan_state_dup (const SwagePlanState *state)
 {
   SwagePlanState *copy = g_new0 (SwagePlanState, 1);
   g_atomic_ref_count_init (&copy->refs);
-  copy->rules = g_ptr_array_new_with_free_func ((GDestroyNotify) swage_rule_free);
+  copy->rules = g_ptr_array_new_with_free_func ((GDestroyNotify)swage_rule_free);
   for (guint i = 0; i < state->rules->len; i++)
     {
       const SwageRule *rule = state->rules->pdata[i];
@@ -144,15 +147,16 @@ static void
 swage_plan_class_init (SwagePlanClass *klass)
 {
   G_OBJECT_CLASS (klass)->finalize = swage_plan_finalize;
-  changed_signal = g_signal_new ("changed", SWAGE_TYPE_PLAN, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL, G_TYPE_NONE, 0);
+  changed_signal
+      = g_signal_new ("changed", SWAGE_TYPE_PLAN, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL, G_TYPE_NONE, 0);
 }
 
 static void
 swage_plan_init (SwagePlan *plan)
 {
   plan->state = swage_plan_state_new ();
-  plan->undo = g_ptr_array_new_with_free_func ((GDestroyNotify) change_free);
-  plan->redo = g_ptr_array_new_with_free_func ((GDestroyNotify) change_free);
+  plan->undo = g_ptr_array_new_with_free_func ((GDestroyNotify)change_free);
+  plan->redo = g_ptr_array_new_with_free_func ((GDestroyNotify)change_free);
 }
 
 SwagePlan *
@@ -207,7 +211,7 @@ swage_plan_commit (SwagePlan *plan, SwagePlanState *state, const char *label)
 int
 swage_plan_get_n_rules (SwagePlan *plan)
 {
-  return (int) plan->state->rules->len;
+  return (int)plan->state->rules->len;
 }
 
 const char *
@@ -235,8 +239,10 @@ swage_plan_add_rule_text (SwagePlan *plan, const char *text, GError **error)
   g_autofree char *glob = equals != NULL ? g_strstrip (g_strndup (text, equals - text)) : NULL;
   if (glob == NULL || glob[0] == '\0')
     {
-      g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_INVALID,
-                   _ ("The rule “%s” is not of the form LAYERS=STEP[+STEP…], for example “blk.*=METHOD:key=value”."), text);
+      g_set_error (
+          error, SWAGE_ERROR, SWAGE_ERROR_INVALID,
+          _ ("The rule “%s” is not of the form LAYERS=STEP[+STEP…], for example “blk.*=METHOD:key=value”."),
+          text);
       return false;
     }
   g_autoptr (SwageRecipe) recipe = swage_recipe_new_from_text (equals + 1, error);
@@ -273,8 +279,9 @@ void
 swage_plan_set_calibration (SwagePlan *plan, const SwageCalibration *calibration)
 {
   const SwageCalibration *old = &plan->state->calibration;
-  if (g_strcmp0 (old->text, calibration->text) == 0 && g_strcmp0 (old->fingerprint, calibration->fingerprint) == 0
-      && old->samples == calibration->samples && old->context == calibration->context && old->seed == calibration->seed)
+  if (g_strcmp0 (old->text, calibration->text) == 0
+      && g_strcmp0 (old->fingerprint, calibration->fingerprint) == 0 && old->samples == calibration->samples
+      && old->context == calibration->context && old->seed == calibration->seed)
     return;
   SwagePlanState *state = swage_plan_state_dup (plan->state);
   SwageCalibration copy;
@@ -305,8 +312,9 @@ find_glob (SwageModel *model, GHashTable *layers)
           const char *underscore = strchr (role, '_');
           if (underscore != NULL)
             {
-              g_ptr_array_add (candidates, g_strdup_printf ("blk.*.%.*s_*", (int) (underscore - role), role));
-              g_ptr_array_add (candidates, g_strdup_printf ("blk.%d.%.*s_*", block, (int) (underscore - role), role));
+              g_ptr_array_add (candidates, g_strdup_printf ("blk.*.%.*s_*", (int)(underscore - role), role));
+              g_ptr_array_add (candidates,
+                               g_strdup_printf ("blk.%d.%.*s_*", block, (int)(underscore - role), role));
             }
         }
     }
@@ -326,7 +334,8 @@ find_glob (SwageModel *model, GHashTable *layers)
   return NULL;
 }
 
-/* A rule of which every layer that it matches belongs to a later rule says nothing; one that matches nothing here is the user's and stays. */
+/* A rule of which every layer that it matches belongs to a later rule says nothing; one that matches nothing
+ * here is the user's and stays. */
 static void
 drop_shadowed_rules (SwagePlanState *state, SwageModel *model)
 {
@@ -336,8 +345,9 @@ drop_shadowed_rules (SwagePlanState *state, SwageModel *model)
     {
       winner[i] = -1;
       for (guint r = 0; r < state->rules->len; r++)
-        if (swage_glob_match (((SwageRule *) state->rules->pdata[r])->glob, swage_model_get_layer (model, i)->name))
-          winner[i] = (int) r;
+        if (swage_glob_match (((SwageRule *)state->rules->pdata[r])->glob,
+                              swage_model_get_layer (model, i)->name))
+          winner[i] = (int)r;
     }
   for (guint r = state->rules->len; r > 0; r--)
     {
@@ -346,7 +356,7 @@ drop_shadowed_rules (SwagePlanState *state, SwageModel *model)
       for (int i = 0; i < n_layers; i++)
         {
           matches |= swage_glob_match (rule->glob, swage_model_get_layer (model, i)->name);
-          wins |= winner[i] == (int) r - 1;
+          wins |= winner[i] == (int)r - 1;
         }
       if (matches && !wins)
         g_ptr_array_remove_index (state->rules, r - 1);
@@ -354,16 +364,18 @@ drop_shadowed_rules (SwagePlanState *state, SwageModel *model)
 }
 
 void
-swage_plan_set_layers (SwagePlan *plan, SwageModel *model, const char *const *layers, SwageRecipe *recipe, const char *label)
+swage_plan_set_layers (SwagePlan *plan, SwageModel *model, const char *const *layers, SwageRecipe *recipe,
+                       const char *label)
 {
   g_autoptr (GHashTable) set = g_hash_table_new (g_str_hash, g_str_equal);
   bool changes = false;
   for (int i = 0; layers[i] != NULL; i++)
     {
-      g_hash_table_add (set, (gpointer) layers[i]);
+      g_hash_table_add (set, (gpointer)layers[i]);
       SwageRecipe *old = swage_plan_get_recipe (plan, layers[i]);
       /* unmatched and matched by an empty recipe are the same to the layer */
-      bool same = swage_recipe_get_n (old) == 0 ? swage_recipe_get_n (recipe) == 0 : swage_recipe_equal (old, recipe);
+      bool same = swage_recipe_get_n (old) == 0 ? swage_recipe_get_n (recipe) == 0
+                                                : swage_recipe_equal (old, recipe);
       changes |= !same;
     }
   if (!changes)
@@ -371,7 +383,7 @@ swage_plan_set_layers (SwagePlan *plan, SwageModel *model, const char *const *la
 
   SwagePlanState *state = swage_plan_state_dup (plan->state);
   for (guint r = state->rules->len; r > 0; r--)
-    if (g_hash_table_contains (set, ((SwageRule *) state->rules->pdata[r - 1])->glob))
+    if (g_hash_table_contains (set, ((SwageRule *)state->rules->pdata[r - 1])->glob))
       g_ptr_array_remove_index (state->rules, r - 1);
 
   g_autofree char *glob = find_glob (model, set);
@@ -392,9 +404,10 @@ swage_plan_set_layers (SwagePlan *plan, SwageModel *model, const char *const *la
           SwageRule *rule = g_ptr_array_steal_index (state->rules, r - 1);
           bool needed = false;
           for (int i = 0; layers[i] != NULL; i++)
-            needed |= swage_glob_match (rule->glob, layers[i]) && swage_plan_state_find (state, layers[i]) != NULL;
+            needed |= swage_glob_match (rule->glob, layers[i])
+                      && swage_plan_state_find (state, layers[i]) != NULL;
           if (needed)
-            g_ptr_array_insert (state->rules, (int) r - 1, rule);
+            g_ptr_array_insert (state->rules, (int)r - 1, rule);
           else
             swage_rule_free (rule);
         }
@@ -442,7 +455,7 @@ swage_plan_redo (SwagePlan *plan)
 static const char *
 top_label (GPtrArray *stack)
 {
-  return stack->len > 0 ? ((Change *) stack->pdata[stack->len - 1])->label : NULL;
+  return stack->len > 0 ? ((Change *)stack->pdata[stack->len - 1])->label : NULL;
 }
 
 const char *

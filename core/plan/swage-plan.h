@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The plan document: which layers get which steps. See PRODUCT.md for the file. A step and a rule list are immutable values, so undo,
- * comparison and handing a plan to a background thread cost a reference.
+ * The plan document: which layers get which steps. See PRODUCT.md for the file. A step and a rule list are
+ * immutable values, so undo, comparison and handing a plan to a background thread cost a reference.
  */
 #pragma once
 
@@ -9,10 +9,11 @@
 
 /* A step: a method with all its parameters. Immutable, refcounted, any thread. */
 typedef struct _SwageStep SwageStep;
-SwageStep *swage_step_new (const SwageMethod *method);                                      /* defaults */
+SwageStep *swage_step_new (const SwageMethod *method); /* defaults */
 /* "wanda:sparsity=0.5,pattern=2:4": errors name method, key and allowed range. */
 SwageStep *swage_step_new_from_text (const char *text, GError **error);
-SwageStep *swage_step_new_with (const SwageStep *step, const char *param, const char *text, GError **error);   /* a copy, one value changed */
+SwageStep *swage_step_new_with (const SwageStep *step, const char *param, const char *text,
+                                GError **error); /* a copy, one value changed */
 SwageStep *swage_step_new_enabled (const SwageStep *step, bool enabled);
 SwageStep *swage_step_ref (const SwageStep *step);
 void swage_step_unref (SwageStep *step);
@@ -26,8 +27,9 @@ char *swage_step_to_text (const SwageStep *step);
 
 /* A recipe: a stack of steps, applied in order. NULL-terminated array inside; immutable, refcounted. */
 typedef struct _SwageRecipe SwageRecipe;
-SwageRecipe *swage_recipe_new (SwageStep *const *steps, int n);                             /* refs the steps */
-SwageRecipe *swage_recipe_new_from_text (const char *text, GError **error);                 /* "wanda:…+rtn:…"; "" or "keep" is empty */
+SwageRecipe *swage_recipe_new (SwageStep *const *steps, int n); /* refs the steps */
+SwageRecipe *swage_recipe_new_from_text (const char *text,
+                                         GError **error); /* "wanda:…+rtn:…"; "" or "keep" is empty */
 SwageRecipe *swage_recipe_ref (const SwageRecipe *recipe);
 void swage_recipe_unref (SwageRecipe *recipe);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (SwageRecipe, swage_recipe_unref)
@@ -36,11 +38,17 @@ const SwageStep *swage_recipe_get (const SwageRecipe *recipe, int i);
 bool swage_recipe_equal (const SwageRecipe *a, const SwageRecipe *b);
 /* Canonical text of the enabled steps: what shapes the result; "" when nothing does. */
 char *swage_recipe_to_text (const SwageRecipe *recipe);
-SwageNeeds swage_recipe_get_needs (const SwageRecipe *recipe);                              /* of the enabled steps */
+SwageNeeds swage_recipe_get_needs (const SwageRecipe *recipe); /* of the enabled steps */
 /* The spec after all enabled steps. Errors name the layer and the step. */
-bool swage_recipe_cost (const SwageRecipe *recipe, const char *layer, const SwageLinearSpec *in, SwageLinearSpec *out, GError **error);
+bool swage_recipe_cost (const SwageRecipe *recipe, const char *layer, const SwageLinearSpec *in,
+                        SwageLinearSpec *out, GError **error);
 
-typedef struct { char *text, *fingerprint; int samples, context; uint64_t seed; } SwageCalibration;
+typedef struct
+{
+  char *text, *fingerprint;
+  int samples, context;
+  uint64_t seed;
+} SwageCalibration;
 
 #define SWAGE_TYPE_PLAN (swage_plan_get_type ())
 /* The document. Main thread; signals: "changed" after every change (also undo/redo). */
@@ -50,17 +58,18 @@ SwagePlan *swage_plan_new (void);
 /* An independent copy for another thread: rules and calibration, no history. */
 SwagePlan *swage_plan_dup (SwagePlan *plan);
 
-/* Files. `origin` names the source in messages; all keys are checked: error messages say file, line, key, allowed range. */
+/* Files. `origin` names the source in messages; all keys are checked: error messages say file, line, key,
+ * allowed range. */
 SwagePlan *swage_plan_parse (const char *text, size_t n, const char *origin, GError **error);
-SwagePlan *swage_plan_load (const char *path, GError **error);           /* "-" is standard input */
+SwagePlan *swage_plan_load (const char *path, GError **error); /* "-" is standard input */
 bool swage_plan_save (SwagePlan *plan, const char *path, bool overwrite, GError **error);
 char *swage_plan_to_text (SwagePlan *plan);
-/* Fit to a model: fills the "model" section when empty; a section for another model is reported in *warning (new string, what differs)
- * and replaced only by swage_plan_adopt_model(). */
+/* Fit to a model: fills the "model" section when empty; a section for another model is reported in *warning
+ * (new string, what differs) and replaced only by swage_plan_adopt_model(). */
 void swage_plan_set_model (SwagePlan *plan, SwageModel *model, char **warning);
 void swage_plan_adopt_model (SwagePlan *plan, SwageModel *model);
-/* Every layer of the model against its recipe: parts, types, sizes. The first failure is the error. Rules that match nothing are
- * collected in *unmatched (strv, may be NULL). */
+/* Every layer of the model against its recipe: parts, types, sizes. The first failure is the error. Rules
+ * that match nothing are collected in *unmatched (strv, may be NULL). */
 bool swage_plan_check (SwagePlan *plan, SwageModel *model, char ***unmatched, GError **error);
 
 /* Rules, in order; the last that matches a layer wins. Globs: *, ?, [abc] within one name. */
@@ -69,9 +78,11 @@ const char *swage_plan_get_rule (SwagePlan *plan, int i, SwageRecipe **recipe /*
 /* Append "GLOB=STEP+STEP" (the command line's --rule). */
 bool swage_plan_add_rule_text (SwagePlan *plan, const char *text, GError **error);
 void swage_plan_add_rule (SwagePlan *plan, const char *glob, SwageRecipe *recipe);
-/* Set the recipe of exactly these layers (one undo step): rules are rewritten so that the file stays short: a rule whose glob is the very
- * name is replaced, rules that no layer of the model needs any more are dropped. recipe NULL: back to unmatched. `label` names the change. */
-void swage_plan_set_layers (SwagePlan *plan, SwageModel *model, const char *const *layers, SwageRecipe *recipe, const char *label);
+/* Set the recipe of exactly these layers (one undo step): rules are rewritten so that the file stays short: a
+ * rule whose glob is the very name is replaced, rules that no layer of the model needs any more are dropped.
+ * recipe NULL: back to unmatched. `label` names the change. */
+void swage_plan_set_layers (SwagePlan *plan, SwageModel *model, const char *const *layers,
+                            SwageRecipe *recipe, const char *label);
 void swage_plan_clear (SwagePlan *plan);
 /* Borrowed; NULL when no rule matches. */
 SwageRecipe *swage_plan_get_recipe (SwagePlan *plan, const char *layer);
@@ -83,7 +94,7 @@ bool swage_plan_can_undo (SwagePlan *plan);
 bool swage_plan_can_redo (SwagePlan *plan);
 void swage_plan_undo (SwagePlan *plan);
 void swage_plan_redo (SwagePlan *plan);
-const char *swage_plan_get_undo_label (SwagePlan *plan);   /* translated, NULL when there is nothing */
+const char *swage_plan_get_undo_label (SwagePlan *plan); /* translated, NULL when there is nothing */
 const char *swage_plan_get_redo_label (SwagePlan *plan);
 
 /* Presets: named plans for any model ("q4_k_m", "wanda-50" …), from a table. Ids NULL-terminated. */
@@ -92,11 +103,15 @@ const char *swage_plan_get_preset_title (const char *id);
 bool swage_plan_apply_preset (SwagePlan *plan, const char *id, SwageModel *model, GError **error);
 
 /* Exact sizes at once, without reading weights. */
-typedef struct {
-  uint64_t bytes, original_bytes;      /* all tensors of the model: compressed layers by their parts, the rest as stored */
-  double bits_per_weight, original_bits_per_weight;   /* over the parameters of the layers that a plan can name */
+typedef struct
+{
+  uint64_t bytes,
+      original_bytes; /* all tensors of the model: compressed layers by their parts, the rest as stored */
+  double bits_per_weight,
+      original_bits_per_weight; /* over the parameters of the layers that a plan can name */
   bool exact;
 } SwagePlanSize;
 bool swage_plan_get_size (SwagePlan *plan, SwageModel *model, SwagePlanSize *size, GError **error);
 /* One layer. */
-bool swage_plan_get_layer_spec (SwagePlan *plan, SwageModel *model, const SwageTensor *layer, SwageLinearSpec *spec, GError **error);
+bool swage_plan_get_layer_spec (SwagePlan *plan, SwageModel *model, const SwageTensor *layer,
+                                SwageLinearSpec *spec, GError **error);

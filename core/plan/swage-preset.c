@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
- * Presets: named plans for any model. They are data (data/presets/ID.json, compiled in), so that nothing here knows a method. A preset is
+ * Presets: named plans for any model. They are data (data/presets/ID.json, compiled in), so that nothing here
+ * knows a method. A preset is
  *
- *   {"title": "…", "rules": [{"layers": GLOB, "blocks": "all|more_bits|first_eighth|first_sixteenth", "recipe": TEXT}],
- *    "fallback": [TEXT, …]}
+ *   {"title": "…", "rules": [{"layers": GLOB, "blocks": "all|more_bits|first_eighth|first_sixteenth",
+ * "recipe": TEXT}], "fallback": [TEXT, …]}
  *
- * `blocks` narrows a rule to some blocks. "more_bits" are those that llama.cpp's mixes give more bits to: with n blocks, i < n/8, i ≥ 7n/8, and every
- * third between. `fallback` recipes are tried in order for a layer whose shape the rule's recipe cannot hold.
+ * `blocks` narrows a rule to some blocks. "more_bits" are those that llama.cpp's mixes give more bits to:
+ * with n blocks, i < n/8, i ≥ 7n/8, and every third between. `fallback` recipes are tried in order for a
+ * layer whose shape the rule's recipe cannot hold.
  */
 #include "core/plan/swage-plan-private.h"
 #include "core/base/swage-error.h"
@@ -41,8 +43,9 @@ load_preset (const char *id, GError **error)
   g_autoptr (GBytes) bytes = g_resources_lookup_data (path, G_RESOURCE_LOOKUP_FLAGS_NONE, NULL);
   if (bytes == NULL)
     {
-      g_autofree char *known = g_strjoinv (", ", (char **) swage_plan_get_presets ());
-      g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_INVALID, _ ("There is no preset “%s”; there are: %s."), id, known);
+      g_autofree char *known = g_strjoinv (", ", (char **)swage_plan_get_presets ());
+      g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_INVALID, _ ("There is no preset “%s”; there are: %s."), id,
+                   known);
       return NULL;
     }
   return swage_json_parse (g_bytes_get_data (bytes, NULL), g_bytes_get_size (bytes), path, error);
@@ -52,8 +55,8 @@ load_preset (const char *id, GError **error)
 static int
 compare_order (gconstpointer a, gconstpointer b, gpointer orders)
 {
-  return GPOINTER_TO_INT (g_hash_table_lookup (orders, *(char *const *) a))
-         - GPOINTER_TO_INT (g_hash_table_lookup (orders, *(char *const *) b));
+  return GPOINTER_TO_INT (g_hash_table_lookup (orders, *(char *const *)a))
+         - GPOINTER_TO_INT (g_hash_table_lookup (orders, *(char *const *)b));
 }
 
 static void
@@ -75,11 +78,12 @@ load_list (void)
         g_ptr_array_add (ids, id);
         const char *title = json_string_value (json_object_get (json, "title"));
         g_hash_table_insert (preset_titles, id, g_strdup (title != NULL ? title : id));
-        g_hash_table_insert (orders, id, GINT_TO_POINTER ((int) json_integer_value (json_object_get (json, "order"))));
+        g_hash_table_insert (orders, id,
+                             GINT_TO_POINTER ((int)json_integer_value (json_object_get (json, "order"))));
       }
   g_ptr_array_sort_with_data (ids, compare_order, orders);
   g_ptr_array_add (ids, NULL);
-  preset_ids = (char **) g_ptr_array_free (g_steal_pointer (&ids), FALSE);
+  preset_ids = (char **)g_ptr_array_free (g_steal_pointer (&ids), FALSE);
   g_once_init_leave (&once, 1);
 }
 
@@ -87,7 +91,7 @@ const char *const *
 swage_plan_get_presets (void)
 {
   load_list ();
-  return (const char *const *) preset_ids;
+  return (const char *const *)preset_ids;
 }
 
 const char *
@@ -112,7 +116,8 @@ block_matches (const char *blocks, int block, int n)
   return false;
 }
 
-/* The first of the recipe and the fallbacks that the layer can hold; NULL with the recipe's own error when none fits. */
+/* The first of the recipe and the fallbacks that the layer can hold; NULL with the recipe's own error when
+ * none fits. */
 static SwageRecipe *
 fit_recipe (SwageModel *model, const SwageTensor *layer, const char *text, json_t *fallback, GError **error)
 {
@@ -127,11 +132,11 @@ fit_recipe (SwageModel *model, const SwageTensor *layer, const char *text, json_
   size_t i;
   json_t *item;
   json_array_foreach (fallback, i, item)
-    {
-      g_autoptr (SwageRecipe) other = swage_recipe_new_from_text (json_string_value (item), NULL);
-      if (other != NULL && swage_recipe_cost (other, layer->name, &original, &out, NULL))
-        return g_steal_pointer (&other);
-    }
+  {
+    g_autoptr (SwageRecipe) other = swage_recipe_new_from_text (json_string_value (item), NULL);
+    if (other != NULL && swage_recipe_cost (other, layer->name, &original, &out, NULL))
+      return g_steal_pointer (&other);
+  }
   g_propagate_error (error, g_steal_pointer (&cause));
   return NULL;
 }
@@ -147,37 +152,38 @@ swage_plan_apply_preset (SwagePlan *plan, const char *id, SwageModel *model, GEr
 
   SwagePlanState *state = swage_plan_state_dup (plan->state);
   g_ptr_array_set_size (state->rules, 0);
-  /* whole rules first, so that the plan reads like the preset; then the layers that need something else, one by one */
-  g_autoptr (GPtrArray) exceptions = g_ptr_array_new_with_free_func ((GDestroyNotify) swage_rule_free);
+  /* whole rules first, so that the plan reads like the preset; then the layers that need something else, one
+   * by one */
+  g_autoptr (GPtrArray) exceptions = g_ptr_array_new_with_free_func ((GDestroyNotify)swage_rule_free);
   size_t r;
   json_t *rule;
   json_array_foreach (rules, r, rule)
-    {
-      const char *glob = json_string_value (json_object_get (rule, "layers"));
-      const char *blocks = json_string_value (json_object_get (rule, "blocks"));
-      const char *text = json_string_value (json_object_get (rule, "recipe"));
-      if (glob != NULL && text != NULL && block_matches (blocks, -1, n_blocks))
-        {
-          g_autoptr (SwageRecipe) recipe = swage_recipe_new_from_text (text, error);
-          if (recipe == NULL)
-            {
-              swage_plan_state_unref (state);
-              return false;
-            }
-          g_ptr_array_add (state->rules, swage_rule_new (glob, recipe));
-        }
-    }
+  {
+    const char *glob = json_string_value (json_object_get (rule, "layers"));
+    const char *blocks = json_string_value (json_object_get (rule, "blocks"));
+    const char *text = json_string_value (json_object_get (rule, "recipe"));
+    if (glob != NULL && text != NULL && block_matches (blocks, -1, n_blocks))
+      {
+        g_autoptr (SwageRecipe) recipe = swage_recipe_new_from_text (text, error);
+        if (recipe == NULL)
+          {
+            swage_plan_state_unref (state);
+            return false;
+          }
+        g_ptr_array_add (state->rules, swage_rule_new (glob, recipe));
+      }
+  }
   for (int i = 0; i < n_layers; i++)
     {
       const SwageTensor *layer = swage_model_get_layer (model, i);
       const char *wanted = NULL;
       json_array_foreach (rules, r, rule)
-        {
-          const char *glob = json_string_value (json_object_get (rule, "layers"));
-          if (glob != NULL && swage_glob_match (glob, layer->name)
-              && block_matches (json_string_value (json_object_get (rule, "blocks")), layer->block, n_blocks))
-            wanted = json_string_value (json_object_get (rule, "recipe"));
-        }
+      {
+        const char *glob = json_string_value (json_object_get (rule, "layers"));
+        if (glob != NULL && swage_glob_match (glob, layer->name)
+            && block_matches (json_string_value (json_object_get (rule, "blocks")), layer->block, n_blocks))
+          wanted = json_string_value (json_object_get (rule, "recipe"));
+      }
       if (wanted == NULL)
         continue;
       g_autoptr (SwageRecipe) recipe = fit_recipe (model, layer, wanted, fallback, error);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Steps and recipes: immutable values. Parameters live in the method's own struct; everything here goes through the method's rows.
+ * Steps and recipes: immutable values. Parameters live in the method's own struct; everything here goes
+ * through the method's rows.
  */
 #include "core/plan/swage-plan.h"
 #include "core/base/swage-error.h"
@@ -24,7 +25,8 @@ struct _SwageRecipe
   SwageStep **steps;
 };
 
-/* "method:key=value,key=value", every parameter in the order of its rows: two steps are the same when their texts are. */
+/* "method:key=value,key=value", every parameter in the order of its rows: two steps are the same when their
+ * texts are. */
 static char *
 describe (const SwageStep *step)
 {
@@ -62,7 +64,7 @@ swage_step_new (const SwageMethod *method)
 SwageStep *
 swage_step_ref (const SwageStep *step)
 {
-  SwageStep *mutable_step = (SwageStep *) step;
+  SwageStep *mutable_step = (SwageStep *)step;
   g_atomic_ref_count_inc (&mutable_step->refs);
   return mutable_step;
 }
@@ -95,8 +97,8 @@ find_param (const SwageMethod *method, const char *id, GError **error)
       g_autoptr (GString) known = g_string_new (NULL);
       for (const SwageParam *p = method->params; p->kind != SWAGE_PARAM_END; p++)
         g_string_append_printf (known, "%s%s", known->len > 0 ? ", " : "", p->id);
-      g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_INVALID, _ ("%s has no parameter “%s”; it has: %s."), method->id, id,
-                   known->str);
+      g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_INVALID, _ ("%s has no parameter “%s”; it has: %s."),
+                   method->id, id, known->str);
     }
   return param;
 }
@@ -113,7 +115,8 @@ swage_step_new_from_text (const char *text, GError **error)
       g_autoptr (GString) known = g_string_new (NULL);
       for (int i = 0; swage_methods[i] != NULL; i++)
         g_string_append_printf (known, "%s%s", i > 0 ? ", " : "", swage_methods[i]->id);
-      g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_INVALID, _ ("There is no method “%s”; there are: %s."), id, known->str);
+      g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_INVALID, _ ("There is no method “%s”; there are: %s."), id,
+                   known->str);
       return NULL;
     }
   g_autoptr (SwageStep) step = step_alloc (method);
@@ -127,8 +130,8 @@ swage_step_new_from_text (const char *text, GError **error)
       char *equals = strchr (pairs[i], '=');
       if (equals == NULL)
         {
-          g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_INVALID, _ ("“%s” in step “%s” is not of the form key=value."), pairs[i],
-                       text);
+          g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_INVALID,
+                       _ ("“%s” in step “%s” is not of the form key=value."), pairs[i], text);
           return NULL;
         }
       *equals = '\0';
@@ -221,7 +224,7 @@ find_join (const char *text)
 SwageRecipe *
 swage_recipe_new_from_text (const char *text, GError **error)
 {
-  g_autoptr (GPtrArray) steps = g_ptr_array_new_with_free_func ((GDestroyNotify) swage_step_unref);
+  g_autoptr (GPtrArray) steps = g_ptr_array_new_with_free_func ((GDestroyNotify)swage_step_unref);
   g_autofree char *trimmed = g_strstrip (g_strdup (text));
   if (trimmed[0] != '\0' && strcmp (trimmed, "keep") != 0)
     for (const char *p = trimmed; p != NULL;)
@@ -234,13 +237,13 @@ swage_recipe_new_from_text (const char *text, GError **error)
         g_ptr_array_add (steps, step);
         p = join != NULL ? join + 1 : NULL;
       }
-  return swage_recipe_new ((SwageStep **) steps->pdata, (int) steps->len);
+  return swage_recipe_new ((SwageStep **)steps->pdata, (int)steps->len);
 }
 
 SwageRecipe *
 swage_recipe_ref (const SwageRecipe *recipe)
 {
-  SwageRecipe *mutable_recipe = (SwageRecipe *) recipe;
+  SwageRecipe *mutable_recipe = (SwageRecipe *)recipe;
   g_atomic_ref_count_inc (&mutable_recipe->refs);
   return mutable_recipe;
 }
@@ -303,7 +306,8 @@ swage_recipe_get_needs (const SwageRecipe *recipe)
 }
 
 bool
-swage_recipe_cost (const SwageRecipe *recipe, const char *layer, const SwageLinearSpec *in, SwageLinearSpec *out, GError **error)
+swage_recipe_cost (const SwageRecipe *recipe, const char *layer, const SwageLinearSpec *in,
+                   SwageLinearSpec *out, GError **error)
 {
   SwageLinearSpec spec = *in;
   for (int i = 0; i < swage_recipe_get_n (recipe); i++)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The error of one layer's weights: what it multiplies its input by, before and after, row slice by row slice.
+ * The error of one layer's weights: what it multiplies its input by, before and after, row slice by row
+ * slice.
  */
 #include "core/preview/swage-preview.h"
 #include "core/base/swage-error.h"
@@ -8,9 +9,11 @@
 #include <math.h>
 
 bool
-swage_preview_layer_error (SwagePipeline *pipeline, SwagePlan *plan, const char *layer, SwageJob *job, SwageLayerError *out, GError **error)
+swage_preview_layer_error (SwagePipeline *pipeline, SwagePlan *plan, const char *layer, SwageJob *job,
+                           SwageLayerError *out, GError **error)
 {
-  g_autoptr (SwageLinear) original = swage_model_load_linear (swage_pipeline_get_model (pipeline), layer, error);
+  g_autoptr (SwageLinear) original
+      = swage_model_load_linear (swage_pipeline_get_model (pipeline), layer, error);
   if (original == NULL)
     return false;
   g_autoptr (SwageLinear) linear = swage_pipeline_get_layer (pipeline, plan, layer, job, error);
@@ -30,7 +33,7 @@ swage_preview_layer_error (SwagePipeline *pipeline, SwagePlan *plan, const char 
       largest = fmax (largest, fabs (d));
     }
   double norms = sqrt (before_squares) * sqrt (after_squares);
-  *out = (SwageLayerError){ .rmse = n > 0 ? sqrt (error_squares / (double) n) : 0,
+  *out = (SwageLayerError){ .rmse = n > 0 ? sqrt (error_squares / (double)n) : 0,
                             .relative_error = before_squares > 0 ? sqrt (error_squares / before_squares) : 0,
                             .max_error = largest,
                             .cosine = norms > 0 ? product / norms : 1 };

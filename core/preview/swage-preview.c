@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Both models are run to their last hidden states (from what the pipeline remembers), then compared slice by slice: the logits of some hundred scored
- * positions of the original and of the plan, their divergence, and nothing kept but four numbers a position.
+ * Both models are run to their last hidden states (from what the pipeline remembers), then compared slice by
+ * slice: the logits of some hundred scored positions of the original and of the plan, their divergence, and
+ * nothing kept but four numbers a position.
  */
 #include "core/preview/swage-preview.h"
 #include "core/base/swage-error.h"
@@ -14,7 +15,8 @@
 #include <string.h>
 #include <sys/resource.h>
 
-#define LOGITS_BYTES ((size_t) 32 << 20) /* of each of the two slices of logits: they stay near the last-level cache */
+#define LOGITS_BYTES                                                                                         \
+  ((size_t)32 << 20) /* of each of the two slices of logits: they stay near the last-level cache */
 #define MIN_ROWS 16
 #define MAX_ROWS 2048
 #define RESULT_VERSION 1
@@ -36,7 +38,7 @@ peak_rss (void)
 {
   struct rusage usage;
   getrusage (RUSAGE_SELF, &usage);
-  return (uint64_t) usage.ru_maxrss * 1024;
+  return (uint64_t)usage.ru_maxrss * 1024;
 }
 
 /* Mean, and the standard error of the mean: s/√n with s² the unbiased variance. */
@@ -45,17 +47,17 @@ mean_and_error (const double *values, size_t stride, int64_t n, double *mean, do
 {
   double sum = 0, squares = 0;
   for (int64_t i = 0; i < n; i++)
-    sum += values[(size_t) i * stride];
-  *mean = n > 0 ? sum / (double) n : 0;
+    sum += values[(size_t)i * stride];
+  *mean = n > 0 ? sum / (double)n : 0;
   for (int64_t i = 0; i < n; i++)
-    squares += (values[(size_t) i * stride] - *mean) * (values[(size_t) i * stride] - *mean);
-  *error = n > 1 ? sqrt (squares / (double) (n - 1) / (double) n) : 0;
+    squares += (values[(size_t)i * stride] - *mean) * (values[(size_t)i * stride] - *mean);
+  *error = n > 1 ? sqrt (squares / (double)(n - 1) / (double)n) : 0;
 }
 
 static int
 compare_doubles (const void *a, const void *b)
 {
-  double x = *(const double *) a, y = *(const double *) b;
+  double x = *(const double *)a, y = *(const double *)b;
   return (x > y) - (x < y);
 }
 
@@ -74,14 +76,14 @@ summarize (const Score *scores, int64_t n, bool final, SwagePreviewResult *resul
   mean_and_error (&scores->kld, stride, n, &result->kld_mean, &result->kld_stderr);
   mean_and_error (&scores->same_top, stride, n, &result->top1_agreement, &unused);
   result->done = n;
-  if (!final || n == 0)
+  if (!final || n <= 0)
     return;
   g_autofree double *sorted = g_new (double, n);
   for (int64_t i = 0; i < n; i++)
     sorted[i] = scores[i].kld;
-  qsort (sorted, (size_t) n, sizeof (double), compare_doubles);
+  qsort (sorted, (size_t)n, sizeof (double), compare_doubles);
   result->kld_median = n % 2 == 1 ? sorted[n / 2] : (sorted[n / 2 - 1] + sorted[n / 2]) / 2;
-  result->kld_p99 = sorted[MIN (n - 1, (int64_t) ceil (0.99 * (double) n) - 1)]; /* nearest rank */
+  result->kld_p99 = sorted[MIN (n - 1, (int64_t)ceil (0.99 * (double)n) - 1)]; /* nearest rank */
   result->kld_max = sorted[n - 1];
 }
 
@@ -104,7 +106,8 @@ side_clear (Side *side)
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Side, side_clear)
 
 static bool
-run_side (SwagePipeline *pipeline, SwagePlan *plan, const SwageWindows *windows, Side *side, int *blocks, SwageJob *job, GError **error)
+run_side (SwagePipeline *pipeline, SwagePlan *plan, const SwageWindows *windows, Side *side, int *blocks,
+          SwageJob *job, GError **error)
 {
   int run = 0;
   side->states = swage_pipeline_run (pipeline, plan, windows, &run, job, error);
@@ -116,21 +119,23 @@ run_side (SwagePipeline *pipeline, SwagePlan *plan, const SwageWindows *windows,
 
 /* Logits of the scored positions `index[0 … n)`. */
 static bool
-run_logits (SwagePipeline *pipeline, Side *side, const int64_t *index, int64_t n, int64_t n_embd, GError **error)
+run_logits (SwagePipeline *pipeline, Side *side, const int64_t *index, int64_t n, int64_t n_embd,
+            GError **error)
 {
   const float *h = g_bytes_get_data (side->states, NULL);
   for (int64_t i = 0; i < n; i++)
-    memcpy (side->rows + i * n_embd, h + index[i] * n_embd, (size_t) n_embd * sizeof (float));
-  return swage_engine_logits (swage_pipeline_get_engine (pipeline), side->ends, side->rows, n, side->logits, error);
+    memcpy (side->rows + i * n_embd, h + index[i] * n_embd, (size_t)n_embd * sizeof (float));
+  return swage_engine_logits (swage_pipeline_get_engine (pipeline), side->ends, side->rows, n, side->logits,
+                              error);
 }
 
 static bool
-score (SwagePipeline *pipeline, Side *plan, Side *base, const SwageWindows *windows, Score *scores, SwagePreviewFunc func,
-       gpointer user_data, SwagePreviewResult *result, SwageJob *job, GError **error)
+score (SwagePipeline *pipeline, Side *plan, Side *base, const SwageWindows *windows, Score *scores,
+       SwagePreviewFunc func, gpointer user_data, SwagePreviewResult *result, SwageJob *job, GError **error)
 {
   const SwageConfig *config = swage_model_get_config (swage_pipeline_get_model (pipeline));
   int64_t n_embd = config->n_embd, n_vocab = config->n_vocab, n_scored = windows->n_scored;
-  int64_t rows = CLAMP ((int64_t) (LOGITS_BYTES / sizeof (float)) / n_vocab, MIN_ROWS, MAX_ROWS);
+  int64_t rows = CLAMP ((int64_t)(LOGITS_BYTES / sizeof (float)) / n_vocab, MIN_ROWS, MAX_ROWS);
   rows = MIN (rows, MAX (n_scored, 1));
   for (Side *side = plan; side != NULL; side = side == plan ? base : NULL)
     {
@@ -138,14 +143,15 @@ score (SwagePipeline *pipeline, Side *plan, Side *base, const SwageWindows *wind
       side->logits = g_try_new (float, rows *n_vocab);
       if (side->logits == NULL)
         {
-          g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_NO_SPACE, _ ("There is not enough memory for the logits."));
+          g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_NO_SPACE,
+                       _ ("There is not enough memory for the logits."));
           return false;
         }
     }
   g_autofree int64_t *index = g_new (int64_t, rows);
   g_autofree int32_t *targets = g_new (int32_t, rows);
   g_autofree double *out = g_new (double, rows *SWAGE_KLD_ROWS);
-  int64_t n_positions = (int64_t) windows->n_windows * windows->context, position = 0, done = 0;
+  int64_t n_positions = (int64_t)windows->n_windows * windows->context, position = 0, done = 0;
   const SwageOp *op = swage_op_find (base != NULL ? "softmax_kld" : "softmax_nll");
   gint64 reported = g_get_monotonic_time ();
   while (done < n_scored)
@@ -181,15 +187,17 @@ score (SwagePipeline *pipeline, Side *plan, Side *base, const SwageWindows *wind
       for (int64_t i = 0; i < n; i++)
         {
           const double *row = out + i * n_out;
-          scores[done + i] = base != NULL ? (Score){ row[SWAGE_KLD_NLL_OTHER], row[SWAGE_KLD_NLL_BASE], row[SWAGE_KLD_KLD],
-                                                     row[SWAGE_KLD_SAME_TOP] }
+          scores[done + i] = base != NULL ? (Score){ row[SWAGE_KLD_NLL_OTHER], row[SWAGE_KLD_NLL_BASE],
+                                                     row[SWAGE_KLD_KLD], row[SWAGE_KLD_SAME_TOP] }
                                           : (Score){ row[SWAGE_NLL_NLL], row[SWAGE_NLL_NLL], 0, 1 };
           if (!isfinite (scores[done + i].nll) || !isfinite (scores[done + i].base_nll))
             {
-              g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_NUMERIC,
-                           isfinite (scores[done + i].base_nll)
-                               ? _ ("The plan's model gives values that are not numbers: some layer overflows or holds NaN.")
-                               : _ ("The model gives values that are not numbers: its weights hold NaN or infinity."));
+              g_set_error (
+                  error, SWAGE_ERROR, SWAGE_ERROR_NUMERIC,
+                  isfinite (scores[done + i].base_nll)
+                      ? _ ("The plan's model gives values that are not numbers: some layer overflows or "
+                           "holds NaN.")
+                      : _ ("The model gives values that are not numbers: its weights hold NaN or infinity."));
               return false;
             }
         }
@@ -201,14 +209,15 @@ score (SwagePipeline *pipeline, Side *plan, Side *base, const SwageWindows *wind
           func (result, user_data);
           reported = now;
         }
-      if (!swage_job_step (job, (double) done, (double) n_scored, error))
+      if (!swage_job_step (job, (double)done, (double)n_scored, error))
         return false;
     }
   summarize (scores, done, true, result);
   return true;
 }
 
-/* The measured part of a result as a note under the keys of both models' states, so that an unchanged plan is not computed again. */
+/* The measured part of a result as a note under the keys of both models' states, so that an unchanged plan is
+ * not computed again. */
 static char *
 note_key (SwagePipeline *pipeline, SwagePlan *plan, const SwageWindows *windows, GError **error)
 {
@@ -221,7 +230,8 @@ note_key (SwagePipeline *pipeline, SwagePlan *plan, const SwageWindows *windows,
   for (int i = 0; i < swage_model_get_n_layers (model) && plan != NULL; i++)
     {
       const SwageTensor *layer = swage_model_get_layer (model, i);
-      SwageRecipe *recipe = layer->role == SWAGE_ROLE_OUTPUT ? swage_plan_get_recipe (plan, layer->name) : NULL;
+      SwageRecipe *recipe
+          = layer->role == SWAGE_ROLE_OUTPUT ? swage_plan_get_recipe (plan, layer->name) : NULL;
       g_autofree char *recipe_text = recipe != NULL ? swage_recipe_to_text (recipe) : NULL;
       g_autofree char *calibration = NULL;
       if (recipe != NULL && swage_recipe_get_needs (recipe) != SWAGE_NEED_NONE)
@@ -233,12 +243,13 @@ note_key (SwagePipeline *pipeline, SwagePlan *plan, const SwageWindows *windows,
       if (recipe_text != NULL)
         g_string_append_printf (text, "output=%s\n%s\n", recipe_text, calibration != NULL ? calibration : "");
     }
-  return g_compute_checksum_for_string (G_CHECKSUM_SHA256, text->str, (gssize) text->len);
+  return g_compute_checksum_for_string (G_CHECKSUM_SHA256, text->str, (gssize)text->len);
 }
 
-#define NOTE_FIELDS(X)                                                                                                                      \
-  X (perplexity) X (perplexity_stderr) X (baseline_perplexity) X (baseline_perplexity_stderr) X (kld_mean) X (kld_stderr) X (kld_median)    \
-      X (kld_p99) X (kld_max) X (top1_agreement)
+#define NOTE_FIELDS(X)                                                                                       \
+  X (perplexity)                                                                                             \
+  X (perplexity_stderr) X (baseline_perplexity) X (baseline_perplexity_stderr) X (kld_mean) X (kld_stderr)   \
+      X (kld_median) X (kld_p99) X (kld_max) X (top1_agreement)
 
 static bool
 read_note (SwagePipeline *pipeline, const char *key, SwagePreviewResult *result)
@@ -248,9 +259,9 @@ read_note (SwagePipeline *pipeline, const char *key, SwagePreviewResult *result)
   if (json == NULL)
     return false;
   SwagePreviewResult copy = *result;
-#define READ(field)                                                                                                                         \
-  if (!json_is_number (json_object_get (json, #field)))                                                                                     \
-    return false;                                                                                                                           \
+#define READ(field)                                                                                          \
+  if (!json_is_number (json_object_get (json, #field)))                                                      \
+    return false;                                                                                            \
   copy.field = json_number_value (json_object_get (json, #field));
   NOTE_FIELDS (READ)
 #undef READ
@@ -283,14 +294,17 @@ plan_changes_something (SwagePlan *plan, SwageModel *model)
 }
 
 bool
-swage_preview_run (SwagePipeline *pipeline, SwagePlan *plan, const SwageWindows *windows, SwageProtocol protocol, SwagePreviewFunc func,
-                   gpointer user_data, SwageJob *job, SwagePreviewResult *result, GError **error)
+swage_preview_run (SwagePipeline *pipeline, SwagePlan *plan, const SwageWindows *windows,
+                   SwageProtocol protocol, SwagePreviewFunc func, gpointer user_data, SwageJob *job,
+                   SwagePreviewResult *result, GError **error)
 {
   gint64 started = g_get_monotonic_time ();
   SwageModel *model = swage_pipeline_get_model (pipeline);
-  *result = (SwagePreviewResult){
-    .protocol = protocol, .context = windows->context, .tokens = windows->n_scored, .total = windows->n_scored, .top1_agreement = 1
-  };
+  *result = (SwagePreviewResult){ .protocol = protocol,
+                                  .context = windows->context,
+                                  .tokens = windows->n_scored,
+                                  .total = windows->n_scored,
+                                  .top1_agreement = 1 };
   bool changed = plan_changes_something (plan, model);
   SwagePlanSize size;
   g_autoptr (SwagePlan) empty = changed ? NULL : swage_plan_new ();
@@ -321,8 +335,8 @@ swage_preview_run (SwagePipeline *pipeline, SwagePlan *plan, const SwageWindows 
         }
       swage_job_begin (job, 1, changed ? _ ("Comparing the two models") : _ ("Measuring"));
       good = good
-             && score (pipeline, changed ? &plan_side : &base_side, changed ? &base_side : NULL, windows, scores, func, user_data, result,
-                       job, error);
+             && score (pipeline, changed ? &plan_side : &base_side, changed ? &base_side : NULL, windows,
+                       scores, func, user_data, result, job, error);
       if (good)
         write_note (pipeline, key, result);
     }
@@ -331,10 +345,10 @@ swage_preview_run (SwagePipeline *pipeline, SwagePlan *plan, const SwageWindows 
       swage_preview_result_clear (result);
       return false;
     }
-  result->seconds = (double) (g_get_monotonic_time () - started) / G_USEC_PER_SEC;
-  int64_t n_tokens = (int64_t) windows->n_windows * windows->context;
+  result->seconds = (double)(g_get_monotonic_time () - started) / G_USEC_PER_SEC;
+  int64_t n_tokens = (int64_t)windows->n_windows * windows->context;
   result->tokens_run = result->blocks_run > 0 ? n_tokens : 0;
-  result->tokens_per_second = result->seconds > 0 ? (double) n_tokens / result->seconds : 0;
+  result->tokens_per_second = result->seconds > 0 ? (double)n_tokens / result->seconds : 0;
   result->peak_rss_bytes = peak_rss ();
   return true;
 }
@@ -344,7 +358,7 @@ swage_preview_result_to_json (const SwagePreviewResult *result)
 {
   json_t *json = json_object ();
 #define REAL(key) json_object_set_new (json, #key, json_real (result->key));
-#define INTEGER(key) json_object_set_new (json, #key, json_integer ((json_int_t) result->key));
+#define INTEGER(key) json_object_set_new (json, #key, json_integer ((json_int_t)result->key));
   REAL (perplexity)
   REAL (perplexity_stderr)
   REAL (baseline_perplexity)

@@ -35,7 +35,7 @@ typedef struct
   double kurtosis;      /* E(x−µ)⁴/σ⁴ (3 for a normal distribution); 0 when σ is 0 */
   double outlier_sigma; /* k */
   double outlier_share; /* share of values with |x−µ| > kσ: exact for weights; for activations counted against
-                           the histogram's bins cut at µ±kσ (see swage-stats.c) */
+                           the histogram's bins cut at µ±kσ (see swage-summary.c) */
   bool outlier_exact;
   SwageHistogram histogram;
 } SwageSummary;

@@ -22,7 +22,8 @@ typedef struct
   float *v;      /* panels [KEYS][NR] of a step */
   float *scores; /* [rows][LDS] */
   float *o;      /* [rows][ldo] */
-  float *top, *sum;
+  float *top;    /* [rows] */
+  float *sum;    /* [rows][VL]: a sum for every lane */
 } Attention;
 
 static void
@@ -38,7 +39,7 @@ load_queries (Attention *at)
       for (int64_t d = 0; d < at->dim; d++)
         out[d * MR] = q[d] * args->scale;
       at->top[r] = -INFINITY;
-      at->sum[r] = 0;
+      vf_store (at->sum + r * VL, vf_set (0));
       memset (at->o + r * at->ldo, 0, (size_t)at->ldo * sizeof (float));
     }
 }
@@ -66,80 +67,87 @@ load_keys (Attention *at, int64_t u0, int64_t n)
     }
 }
 
-/* Turn a row of scores of keys u0..u0+n−1 into weights relative to the row's maximum, which may grow. */
-static void
-weigh (Attention *at, int64_t r, int64_t u0, int64_t n)
+/* e^x for x <= 0, where e^−87 does for everything below: it adds nothing to a sum of at least 1. */
+SWAGE_INLINE vf
+exp_below (vf x)
 {
-  float *s = at->scores + r * LDS, *o = at->o + r * at->ldo;
-  int64_t first, last;
+  x = vf_max (vf_set (-87), x);
+  vf n = vf_round (x * 1.44269504088896341f);
+  return vf_exp_reduced (x, n);
+}
 
-  swage_attention_range (at->call, at->tile.seq, at->tile.t0 + r / at->group, &first, &last);
-  for (int64_t u = 0; u < swage_min64 (first - u0, KEYS); u++)
+/* Turn scores s[0..n−1], of which keys lo..hi−1 are visible, into weights relative to the row's maximum,
+ * which may grow. Writes whole vectors. */
+SWAGE_INLINE void
+weigh (Attention *at, int64_t r, int64_t lo, int64_t hi, int64_t n)
+{
+  float *s = at->scores + r * LDS, *o = at->o + r * at->ldo, *sums = at->sum + r * VL;
+  int64_t whole = swage_ceil_div (n, VL) * VL;
+
+  for (int64_t u = 0; u < lo; u++)
     s[u] = -INFINITY;
-  for (int64_t u = swage_max64 (0, swage_min64 (n, last - u0)); u < KEYS; u++)
+  for (int64_t u = hi; u < whole; u++)
     s[u] = -INFINITY;
-  vf most = vf_load (s);
-  for (int64_t u = VL; u < KEYS; u += VL)
+  vf most = vf_load (s), sum = vf_load (sums);
+  for (int64_t u = VL; u < whole; u += VL)
     most = vf_max (most, vf_load (s + u));
   float top = vf_top (most);
   if (top > at->top[r])
     {
-      float shrink = at->sum[r] > 0 ? expf (at->top[r] - top) : 0;
+      vf shrink = exp_below (vf_set (at->top[r] - top));
       at->top[r] = top;
-      at->sum[r] *= shrink;
-      for (int64_t d = 0; d < at->ldo; d += VL)
+      sum = sum * shrink;
+      for (int64_t d = 0; d < at->ldo - 16; d += VL)
         vf_store (o + d, vf_load (o + d) * shrink);
     }
-  vf sum = vf_set (0);
-  vf base = vf_set (at->top[r] > -INFINITY ? at->top[r] : 0);
-  for (int64_t u = 0; u < KEYS; u += VL)
+  vf base = vf_set (at->top[r]);
+  for (int64_t u = 0; u < whole; u += VL)
     {
-      vf w = vf_exp (vf_load (s + u) - base);
+      vf w = exp_below (vf_load (s + u) - base);
       vf_store (s + u, w);
       sum += w;
     }
-  at->sum[r] += vf_sum (sum);
+  vf_store (sums, sum);
+  for (int64_t u = 0; u < lo; u++)
+    s[u] = 0;
+  for (int64_t u = hi; u < whole; u++)
+    s[u] = 0;
 }
 
-/* All rows against keys u0..u0+n−1. */
+/* Rows r0..r0+rows−1 against keys u0..u0+n−1. */
 static void
-step (Attention *at, int64_t u0, int64_t n)
+step_panel (Attention *at, int64_t r0, int rows, int64_t u0, int64_t n)
 {
-  int64_t first, last, lo = 0, hi = at->n_rows / at->group;
+  int64_t first, last, t = r0 / at->group, h = r0 % at->group;
 
-  load_keys (at, u0, n);
-  for (; lo < hi; lo++) /* queries before the keys see none of them, those a window behind neither */
+  /* The last row sees most. */
+  swage_attention_range (at->call, at->tile.seq, at->tile.t0 + (r0 + rows - 1) / at->group, &first, &last);
+  n = swage_min64 (n, last - u0);
+  if (n <= 0)
+    return;
+  for (int64_t u = 0; u < n; u += NR)
     {
-      swage_attention_range (at->call, at->tile.seq, at->tile.t0 + lo, &first, &last);
-      if (last > u0)
-        break;
+      GemmOut out = { .c = at->scores + r0 * LDS + u, .ldc = LDS, .cols = NR };
+      gemm_panel (rows, at->q + r0 * at->dim, 1, MR, at->k + u * at->dim, at->dim, &out);
     }
-  for (; hi > lo; hi--)
+  swage_attention_range (at->call, at->tile.seq, at->tile.t0 + t, &first, &last);
+  for (int64_t r = r0; r < r0 + rows; r++)
     {
-      swage_attention_range (at->call, at->tile.seq, at->tile.t0 + hi - 1, &first, &last);
-      if (first < u0 + n)
-        break;
+      int64_t lo = swage_max64 (0, first - u0), hi = swage_min64 (n, last - u0);
+      if (lo < hi)
+        weigh (at, r, lo, hi, n);
+      else
+        memset (at->scores + r * LDS, 0, (size_t)n * sizeof (float));
+      if (++h == at->group)
+        {
+          h = 0;
+          swage_attention_range (at->call, at->tile.seq, at->tile.t0 + ++t, &first, &last);
+        }
     }
-  lo *= at->group;
-  hi *= at->group;
-  for (int64_t r0 = lo / MR * MR; r0 < hi; r0 += MR)
+  for (int64_t d = 0; d < at->value_dim; d += NR)
     {
-      int rows = (int)swage_min64 (MR, at->n_rows - r0);
-      for (int64_t u = 0; u < n; u += NR)
-        {
-          GemmOut out = { .c = at->scores + r0 * LDS + u, .ldc = LDS, .cols = NR };
-          gemm_panel (rows, at->q + r0 * at->dim, 1, MR, at->k + u * at->dim, at->dim, &out);
-        }
-      for (int64_t r = r0; r < r0 + rows; r++)
-        if (r >= lo && r < hi)
-          weigh (at, r, u0, n);
-        else
-          memset (at->scores + r * LDS, 0, KEYS * sizeof (float));
-      for (int64_t d = 0; d < at->value_dim; d += NR)
-        {
-          GemmOut out = { .c = at->o + r0 * at->ldo + d, .ldc = at->ldo, .cols = NR, .add = true };
-          gemm_panel (rows, at->scores + r0 * LDS, LDS, 1, at->v + d * KEYS, n, &out);
-        }
+      GemmOut out = { .c = at->o + r0 * at->ldo + d, .ldc = at->ldo, .cols = NR, .add = true };
+      gemm_panel (rows, at->scores + r0 * LDS, LDS, 1, at->v + d * KEYS, n, &out);
     }
 }
 
@@ -151,7 +159,7 @@ store (const Attention *at)
       float *y = swage_view_row (&at->call->dst, at->tile.kv_head * at->group + r % at->group,
                                  at->tile.t0 + r / at->group, at->tile.seq);
       const float *o = at->o + r * at->ldo;
-      vf scale = vf_set (1 / at->sum[r]);
+      vf scale = vf_set (1 / vf_sum (vf_load (at->sum + r * VL)));
       for (int64_t d = 0; d < at->value_dim; d += VL)
         vf_store_upto (y + d, vf_load (o + d) * scale, at->value_dim - d);
     }
@@ -184,7 +192,12 @@ SWAGE_FAST (attention) (const SwageOpCall *call, int64_t begin, int64_t end)
       swage_attention_range (call, at.tile.seq, at.tile.t1 - 1, &ignored, &last);
       load_queries (&at);
       for (int64_t u0 = first / KEYS * KEYS; u0 < last; u0 += KEYS)
-        step (&at, u0, swage_min64 (KEYS, last - u0));
+        {
+          int64_t n = swage_min64 (KEYS, last - u0);
+          load_keys (&at, u0, n);
+          for (int64_t r = 0; r < at.n_rows; r += MR)
+            step_panel (&at, r, (int)swage_min64 (MR, at.n_rows - r), u0, n);
+        }
       store (&at);
     }
 }

@@ -14,6 +14,7 @@ SWAGE_FAST (peak) (int64_t rounds, int *flops)
 {
   vf a[CHAINS], b = vf_set (0.999f), c = vf_set (0.001f);
 
+#pragma GCC unroll 24
   for (int i = 0; i < CHAINS; i++)
     a[i] = vf_set ((float)i);
   for (int64_t r = 0; r < rounds; r++)
@@ -23,6 +24,7 @@ SWAGE_FAST (peak) (int64_t rounds, int *flops)
         a[i] = vf_fma (a[i], b, c);
       __asm__ volatile("" : "+m"(*(char *)flops)); /* rounds are not to be merged */
     }
+#pragma GCC unroll 24
   for (int i = 1; i < CHAINS; i++)
     a[0] += a[i];
   *flops = 2 * CHAINS * VL;

@@ -369,16 +369,12 @@ vi_any (vi mask)
 #endif
 }
 
-/* e^x within 1 unit in the last place or so: 2^n · p(r), x = n ln 2 + r, |r| <= ln 2 / 2, p the Taylor
- * polynomial of degree 7 (its rest is below 2^−28 there). Below −87.3, where e^x stops being a normal number,
- * it is 0: subnormal results cost a hundred cycles each. Above 88.7 it is infinity; NaN stays NaN (the clamps
- * return their second operand for it). */
+/* 2^n · p(r), x = n ln 2 + r, |r| <= ln 2 / 2, p the Taylor polynomial of degree 7 of e^r: its rest is below
+ * 2^−28. */
 SWAGE_INLINE vf
-vf_exp (vf x)
+vf_exp_reduced (vf x, vf n)
 {
-  vf c = vf_max (vf_set (-87.33f), vf_min (vf_set (89.0f), x));
-  vf n = vf_round (c * 1.44269504088896341f);
-  vf r = vf_fma (n, vf_set (-0.693145751953125f), c); /* ln 2 in two parts: n times the first is exact */
+  vf r = vf_fma (n, vf_set (-0.693145751953125f), x); /* ln 2 in two parts: n times the first is exact */
   r = vf_fma (n, vf_set (-1.42860682030941723212e-6f), r);
   vf p = vf_set (1.9841269841e-4f);
   p = vf_fma (p, r, vf_set (1.3888888889e-3f));
@@ -387,5 +383,16 @@ vf_exp (vf x)
   p = vf_fma (p, r, vf_set (1.6666666667e-1f));
   p = vf_fma (p, r, vf_set (0.5f));
   p = vf_fma (p, r * r, r) + 1.0f;
-  return vf_pick ((vi)(x < vf_set (-87.33f)), vf_set (0), vf_scale2 (p, n));
+  return vf_scale2 (p, n);
+}
+
+/* e^x within 1 unit in the last place or so. Below −87.3, where e^x stops being a normal number, it is 0:
+ * subnormal results cost a hundred cycles each. Above 88.7 it is infinity; NaN stays NaN (the clamps return
+ * their second operand for it). */
+SWAGE_INLINE vf
+vf_exp (vf x)
+{
+  vf c = vf_max (vf_set (-87.33f), vf_min (vf_set (89.0f), x));
+  vf y = vf_exp_reduced (c, vf_round (c * 1.44269504088896341f));
+  return vf_pick ((vi)(x < vf_set (-87.33f)), vf_set (0), y);
 }

@@ -10,6 +10,7 @@ void SWAGE_FAST (sparse_matmul) (const SwageOpCall *call, int64_t begin, int64_t
 
 #define ROWS SWAGE_SPARSE_ROWS
 #define VECTORS (ROWS / VL)
+#define PIECE 256 /* entries decoded at once */
 
 static void
 turn_over (const SwageOpCall *call, const SwageSparseTile *t, float *out)
@@ -23,19 +24,18 @@ turn_over (const SwageOpCall *call, const SwageSparseTile *t, float *out)
     }
 }
 
-/* Entries e0..e1−1 times the turned-over tile. */
-static void
-multiply (const SwageOpCall *call, int64_t e0, int64_t e1, const float *x, float *sum)
+/* `n` entries times the turned-over tile, added to sum. */
+SWAGE_INLINE void
+multiply (const int32_t *columns, const float *values, int64_t n, const float *x, float *sum)
 {
-  const int32_t *columns = call->src[2].data;
   vf acc[VECTORS];
 
 #pragma GCC unroll 8
   for (int v = 0; v < VECTORS; v++)
-    acc[v] = vf_set (0);
-  for (int64_t e = e0; e < e1; e++)
+    acc[v] = vf_load (sum + v * VL);
+  for (int64_t e = 0; e < n; e++)
     {
-      vf value = vf_set (swage_sparse_value (call, e));
+      vf value = vf_set (values[e]);
       const float *from = x + (int64_t)columns[e] * ROWS;
 #pragma GCC unroll 8
       for (int v = 0; v < VECTORS; v++)
@@ -44,6 +44,25 @@ multiply (const SwageOpCall *call, int64_t e0, int64_t e1, const float *x, float
 #pragma GCC unroll 8
   for (int v = 0; v < VECTORS; v++)
     vf_store (sum + v * VL, acc[v]);
+}
+
+/* Entries e0..e1−1 in pieces, whose values are decoded first. */
+static void
+multiply_row (const SwageOpCall *call, int64_t e0, int64_t e1, const float *x, float *sum)
+{
+  const SwageView *value = &call->src[3];
+  const int32_t *columns = call->src[2].data;
+
+  for (int v = 0; v < ROWS; v++)
+    sum[v] = 0;
+  for (int64_t e = e0; e < e1; e += PIECE)
+    {
+      float piece[PIECE];
+      int64_t n = swage_min64 (PIECE, e1 - e);
+      const float *values
+          = swage_row_decode (value->type, (const char *)value->data + e * value->nb[0], 0, n, piece);
+      multiply (columns + e, values, n, x, sum);
+    }
 }
 
 /* One row of x: nothing is worth turning over. */
@@ -83,7 +102,7 @@ SWAGE_FAST (sparse_matmul) (const SwageOpCall *call, int64_t begin, int64_t end)
           if (one)
             sum[0] = gather (call, e0, e1, swage_view_row (&call->src[0], t.i0, 0, 0));
           else
-            multiply (call, e0, e1, turned, sum);
+            multiply_row (call, e0, e1, turned, sum);
           for (int64_t i = t.i0; i < t.i1; i++)
             {
               float *y = (float *)swage_view_row (&call->dst, i, 0, 0) + o, v = alpha * sum[i - t.i0];

@@ -131,11 +131,6 @@ tile_extreme (const Tile *t, int l)
   return v_sel (v_lt (-min, max), max, min);
 }
 
-#define INTERLEAVE(a, b, from)                                                                               \
-  __builtin_shufflevector (a, b, (from), (from) + 16, (from) + 1, (from) + 17, (from) + 2, (from) + 18,      \
-                           (from) + 3, (from) + 19, (from) + 4, (from) + 20, (from) + 5, (from) + 21,        \
-                           (from) + 6, (from) + 22, (from) + 7, (from) + 23)
-
 /* Turn codes back: out[l·len + e] = row[e][l]. A 16 × 16 byte matrix is transposed by four rounds of
  * interleaving row i with row i + 8. */
 void

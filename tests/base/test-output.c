@@ -97,7 +97,6 @@ test_write (Fixture *f, gconstpointer data)
   g_autoptr (SwageOutput) out = swage_output_new (f->path, 5000000, false, &error);
   g_assert_no_error (error);
   g_autoptr (GByteArray) want = g_byte_array_new ();
-  g_autoptr (GRand) rand = g_rand_new_with_seed (5);
   g_autofree uint8_t *noise = g_malloc (3000000);
   for (size_t i = 0; i < 3000000; i++)
     noise[i] = (uint8_t)(i * 31 >> 3);

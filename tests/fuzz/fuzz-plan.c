@@ -12,7 +12,7 @@ int
 LLVMFuzzerTestOneInput (const uint8_t *data, size_t n)
 {
   g_autoptr (GError) error = NULL;
-  g_autoptr (SwagePlan) plan = swage_plan_parse ((const char *) data, n, "fuzz", &error);
+  g_autoptr (SwagePlan) plan = swage_plan_parse ((const char *)data, n, "fuzz", &error);
   if (plan == NULL)
     {
       g_assert (error != NULL);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The pipeline's promises on the shipped sample: what did not change is not computed again, the cached answer is the answer, the number of
- * threads does not matter, and a preview's figures agree with a plain computation from the logits.
+ * The pipeline's promises on the shipped sample: what did not change is not computed again, the cached answer
+ * is the answer, the number of threads does not matter, and a preview's figures agree with a plain
+ * computation from the logits.
  */
 #include "core/base/swage-error.h"
 #include "core/base/swage-pool.h"
@@ -30,8 +31,8 @@ open_text (SwageModel *model, const char *name)
   gsize n;
   g_file_get_contents (path, &text, &n, &error);
   g_assert_no_error (error);
-  SwageCorpus *corpus
-      = swage_corpus_new_from_text (swage_model_get_tokenizer (model, &error), text, MIN (n, TEXT_BYTES), name, &error);
+  SwageCorpus *corpus = swage_corpus_new_from_text (swage_model_get_tokenizer (model, &error), text,
+                                                    MIN (n, TEXT_BYTES), name, &error);
   g_assert_no_error (error);
   return corpus;
 }
@@ -81,7 +82,8 @@ new_plan (const char *first, ...)
       g_assert_no_error (error);
     }
   va_end (args);
-  SwageCalibration calibration = { .text = (char *) "kjv", .fingerprint = (char *) "", .samples = 4, .context = CONTEXT };
+  SwageCalibration calibration
+      = { .text = (char *)"kjv", .fingerprint = (char *)"", .samples = 4, .context = CONTEXT };
   swage_plan_set_calibration (plan, &calibration);
   return plan;
 }
@@ -97,8 +99,9 @@ run (SwagePipeline *pipeline, SwagePlan *plan, Fixture *f, SwagePreviewResult *r
 static void
 assert_same (const SwagePreviewResult *a, const SwagePreviewResult *b)
 {
-  g_assert_true (a->perplexity == b->perplexity && a->perplexity_stderr == b->perplexity_stderr && a->kld_mean == b->kld_mean
-                 && a->kld_p99 == b->kld_p99 && a->top1_agreement == b->top1_agreement
+  g_assert_true (a->perplexity == b->perplexity && a->perplexity_stderr == b->perplexity_stderr
+                 && a->kld_mean == b->kld_mean && a->kld_p99 == b->kld_p99
+                 && a->top1_agreement == b->top1_agreement
                  && a->baseline_perplexity == b->baseline_perplexity);
 }
 
@@ -128,7 +131,8 @@ test_cache (Fixture *f, gconstpointer data)
     swage_preview_result_clear (all[i]);
 }
 
-/* A budget too small for anything: everything goes through files or is dropped, and nothing changes but the time. */
+/* A budget too small for anything: everything goes through files or is dropped, and nothing changes but the
+ * time. */
 static void
 test_small_budget (Fixture *f, gconstpointer data)
 {
@@ -154,7 +158,8 @@ test_folder (Fixture *f, gconstpointer data)
   GError *error = NULL;
   g_autofree char *folder = g_dir_make_tmp ("swage-test-XXXXXX", &error);
   g_assert_no_error (error);
-  g_autoptr (SwagePlan) plan = new_plan ("blk.7.*=rtn:type=q4_k", NULL), other = new_plan ("blk.7.*=rtn:type=q3_k", NULL);
+  g_autoptr (SwagePlan) plan = new_plan ("blk.7.*=rtn:type=q4_k", NULL),
+                        other = new_plan ("blk.7.*=rtn:type=q3_k", NULL);
   SwagePreviewResult a, b, c;
   {
     g_autoptr (SwagePipeline) pipeline = new_pipeline (f, 0);
@@ -184,8 +189,9 @@ test_folder (Fixture *f, gconstpointer data)
 static void
 test_threads (Fixture *f, gconstpointer data)
 {
-  const char *const recipes[] = { "rtn:type=q3_k", "wanda:sparsity=0.5,pattern=2:4", "magnitude:sparsity=0.6+rtn:type=q4_0",
-                                  "svd:by=size_ratio,size_ratio=0.5+rtn:type=int,bits=8" };
+  const char *const recipes[]
+      = { "rtn:type=q3_k", "wanda:sparsity=0.5,pattern=2:4", "magnitude:sparsity=0.6+rtn:type=q4_0",
+          "svd:by=size_ratio,size_ratio=0.5+rtn:type=int,bits=8" };
   int threads = swage_pool_get_threads ();
   for (guint i = 0; i < G_N_ELEMENTS (recipes); i++)
     {
@@ -232,7 +238,7 @@ test_figures (Fixture *f, gconstpointer data)
   g_autoptr (GBytes) other = swage_pipeline_run (pipeline, plan, f->windows, NULL, NULL, &error);
   g_assert_no_error (error);
   g_autoptr (SwageEnds) ends = swage_ends_load (f->model, &error);
-  g_autofree float *p = g_new (float, (gsize) n *n_vocab), *q = g_new (float, (gsize) n *n_vocab);
+  g_autofree float *p = g_new (float, (gsize)n *n_vocab), *q = g_new (float, (gsize)n *n_vocab);
   g_assert_true (swage_engine_logits (engine, ends, g_bytes_get_data (base, NULL), n, p, &error));
   g_assert_true (swage_engine_logits (engine, ends, g_bytes_get_data (other, NULL), n, q, &error));
 
@@ -243,7 +249,7 @@ test_figures (Fixture *f, gconstpointer data)
       int target = f->windows->targets[i];
       if (target < 0)
         continue;
-      const float *a = p + (gsize) i * n_vocab, *b = q + (gsize) i * n_vocab;
+      const float *a = p + (gsize)i * n_vocab, *b = q + (gsize)i * n_vocab;
       double log_a = log_sum_exp (a, n_vocab), log_b = log_sum_exp (b, n_vocab), divergence = 0;
       int top_a = 0, top_b = 0;
       for (int v = 0; v < n_vocab; v++)
@@ -261,13 +267,14 @@ test_figures (Fixture *f, gconstpointer data)
       scored++;
     }
   g_assert_cmpint (scored, ==, result.tokens);
-  double mean = nll / (double) scored, perplexity = exp (mean);
-  double variance = (nll_squares - (double) scored * mean * mean) / (double) (scored - 1);
+  double mean = nll / (double)scored, perplexity = exp (mean);
+  double variance = (nll_squares - (double)scored * mean * mean) / (double)(scored - 1);
   g_assert_cmpfloat_with_epsilon (result.perplexity / perplexity, 1, 1e-6);
-  g_assert_cmpfloat_with_epsilon (result.perplexity_stderr / (perplexity * sqrt (variance / (double) scored)), 1, 1e-5);
-  g_assert_cmpfloat_with_epsilon (result.baseline_perplexity / exp (base_nll / (double) scored), 1, 1e-6);
-  g_assert_cmpfloat_with_epsilon (result.kld_mean / (kld / (double) scored), 1, 1e-4);
-  g_assert_cmpfloat_with_epsilon (result.top1_agreement, (double) same / (double) scored, 1e-12);
+  g_assert_cmpfloat_with_epsilon (result.perplexity_stderr / (perplexity * sqrt (variance / (double)scored)),
+                                  1, 1e-5);
+  g_assert_cmpfloat_with_epsilon (result.baseline_perplexity / exp (base_nll / (double)scored), 1, 1e-6);
+  g_assert_cmpfloat_with_epsilon (result.kld_mean / (kld / (double)scored), 1, 1e-4);
+  g_assert_cmpfloat_with_epsilon (result.top1_agreement, (double)same / (double)scored, 1e-12);
   g_assert_cmpfloat (result.kld_p99, >, result.kld_median);
   g_assert_cmpfloat (result.kld_max, >=, result.kld_p99);
   swage_preview_result_clear (&result);
@@ -283,7 +290,8 @@ test_cancel (Fixture *f, gconstpointer data)
   g_autoptr (GError) error = NULL;
   SwagePreviewResult result;
   g_cancellable_cancel (cancellable);
-  g_assert_false (swage_preview_run (pipeline, plan, f->windows, SWAGE_PROTOCOL_HF, NULL, NULL, job, &result, &error));
+  g_assert_false (
+      swage_preview_run (pipeline, plan, f->windows, SWAGE_PROTOCOL_HF, NULL, NULL, job, &result, &error));
   g_assert_error (error, SWAGE_ERROR, SWAGE_ERROR_CANCELLED);
   /* and the pipeline is as good as before */
   run (pipeline, plan, f, &result);
@@ -298,13 +306,14 @@ test_no_calibration (Fixture *f, gconstpointer data)
   g_autoptr (SwagePlan) plan = new_plan ("blk.0.ffn_up=wanda:sparsity=0.5", NULL);
   g_autoptr (GError) error = NULL;
   SwagePreviewResult result;
-  g_assert_false (swage_preview_run (pipeline, plan, f->windows, SWAGE_PROTOCOL_HF, NULL, NULL, NULL, &result, &error));
+  g_assert_false (
+      swage_preview_run (pipeline, plan, f->windows, SWAGE_PROTOCOL_HF, NULL, NULL, NULL, &result, &error));
   g_assert_error (error, SWAGE_ERROR, SWAGE_ERROR_INVALID);
   g_assert_nonnull (strstr (error->message, "calibration"));
 }
 
-/* Σx² of a layer's inputs from the pass over the text, against the states themselves for the one input that can be had without the engine's help:
- * that of the first block's attention, the normalized embeddings. */
+/* Σx² of a layer's inputs from the pass over the text, against the states themselves for the one input that
+ * can be had without the engine's help: that of the first block's attention, the normalized embeddings. */
 static void
 test_collect (Fixture *f, gconstpointer data)
 {
@@ -312,22 +321,23 @@ test_collect (Fixture *f, gconstpointer data)
   g_autoptr (SwagePipeline) pipeline = new_pipeline (f, 0);
   int n_layers = swage_model_get_n_layers (f->model), n_embd = swage_model_get_config (f->model)->n_embd;
   g_autofree SwageActStats **stats = g_new0 (SwageActStats *, n_layers);
-  g_assert_true (swage_pipeline_collect (pipeline, NULL, f->windows, SWAGE_NEED_COL_SQUARES | SWAGE_NEED_SUMMARY, 0, 0, NULL, NULL, stats,
+  g_assert_true (swage_pipeline_collect (pipeline, NULL, f->windows,
+                                         SWAGE_NEED_COL_SQUARES | SWAGE_NEED_SUMMARY, 0, 0, NULL, NULL, stats,
                                          NULL, &error));
   g_assert_no_error (error);
   g_autoptr (SwageEnds) ends = swage_ends_load (f->model, &error);
   g_autoptr (SwageBlock) block = swage_block_load (f->model, 0, &error);
   int n = f->windows->n_windows * f->windows->context;
-  g_autofree float *h = g_new (float, (gsize) n *n_embd);
-  g_assert_true (swage_engine_embed (swage_pipeline_get_engine (pipeline), ends, f->windows->tokens, f->windows->n_windows,
-                                     f->windows->context, 0, h, &error));
+  g_autofree float *h = g_new (float, (gsize)n *n_embd);
+  g_assert_true (swage_engine_embed (swage_pipeline_get_engine (pipeline), ends, f->windows->tokens,
+                                     f->windows->n_windows, f->windows->context, 0, h, &error));
   g_autofree double *squares = g_new0 (double, n_embd);
   const float *weight = block->norm_weight[SWAGE_ROLE_ATTN_NORM];
   for (int t = 0; t < n; t++)
     {
       double mean = 0;
       for (int i = 0; i < n_embd; i++)
-        mean += (double) h[t * n_embd + i] * h[t * n_embd + i] / n_embd;
+        mean += (double)h[t * n_embd + i] * h[t * n_embd + i] / n_embd;
       double scale = 1 / sqrt (mean + swage_model_get_config (f->model)->norm_eps);
       for (int i = 0; i < n_embd; i++)
         squares[i] += pow (h[t * n_embd + i] * scale * weight[i], 2);
@@ -337,7 +347,7 @@ test_collect (Fixture *f, gconstpointer data)
       const SwageTensor *layer = swage_model_get_layer (f->model, l);
       g_assert_nonnull (stats[l]); /* the embedding too: it is tied, so it is the output layer */
       g_assert_cmpint (stats[l]->n_tokens, ==, n);
-      g_assert_cmpint (stats[l]->summary.n, ==, (int64_t) n * stats[l]->n_in);
+      g_assert_cmpint (stats[l]->summary.n, ==, (int64_t)n * stats[l]->n_in);
       if (strcmp (layer->name, "blk.0.attn_q") == 0 || strcmp (layer->name, "blk.0.attn_v") == 0)
         for (int i = 0; i < n_embd; i++)
           g_assert_cmpfloat_with_epsilon (stats[l]->col_squares[i] / squares[i], 1, 1e-4);

@@ -65,11 +65,13 @@ static void
 test_recipe (void)
 {
   GError *error = NULL;
-  g_autoptr (SwageRecipe) recipe = swage_recipe_new_from_text ("wanda:sparsity=5e-1,pattern=2:4+" STEP, &error);
+  g_autoptr (SwageRecipe) recipe
+      = swage_recipe_new_from_text ("wanda:sparsity=5e-1,pattern=2:4+" STEP, &error);
   g_assert_no_error (error);
   g_assert_cmpint (swage_recipe_get_n (recipe), ==, 2);
   g_assert_cmpuint (swage_recipe_get_needs (recipe) & SWAGE_NEED_COL_SQUARES, !=, 0);
-  g_autoptr (SwageRecipe) exponent = swage_recipe_new_from_text ("wanda:sparsity=5e-1,pattern=2:4+rtn:type=q4_k", &error);
+  g_autoptr (SwageRecipe) exponent
+      = swage_recipe_new_from_text ("wanda:sparsity=5e-1,pattern=2:4+rtn:type=q4_k", &error);
   g_assert_no_error (error);
   g_assert_true (swage_recipe_equal (recipe, exponent));
   g_autoptr (SwageRecipe) empty = swage_recipe_new_from_text ("", &error);
@@ -98,7 +100,7 @@ test_last_match_wins (void)
 static void
 count_change (SwagePlan *plan, gpointer user_data)
 {
-  (*(int *) user_data)++;
+  (*(int *)user_data)++;
 }
 
 static void
@@ -106,7 +108,8 @@ test_undo (void)
 {
   g_autoptr (SwageModel) model = open_sample ();
   g_autoptr (SwagePlan) plan = swage_plan_new ();
-  g_autoptr (SwageRecipe) a = swage_recipe_new_from_text (STEP, NULL), b = swage_recipe_new_from_text ("rtn:type=q6_k", NULL);
+  g_autoptr (SwageRecipe) a = swage_recipe_new_from_text (STEP, NULL),
+                          b = swage_recipe_new_from_text ("rtn:type=q6_k", NULL);
   const char *one[] = { "blk.1.ffn_up", NULL }, *two[] = { "blk.1.ffn_up", "blk.2.ffn_up", NULL };
   int changes = 0;
   g_signal_connect (plan, "changed", G_CALLBACK (count_change), &changes);
@@ -142,7 +145,8 @@ test_undo (void)
   g_assert_cmpstr (before_slide, ==, second);
 }
 
-/* Whatever is set on whatever layers: afterwards those have the recipe, the others what they had, and the file stays short. */
+/* Whatever is set on whatever layers: afterwards those have the recipe, the others what they had, and the
+ * file stays short. */
 static void
 test_set_layers (void)
 {
@@ -157,13 +161,17 @@ test_set_layers (void)
   for (int round = 0; round < 200; round++)
     {
       g_autoptr (GPtrArray) layers = g_ptr_array_new ();
-      int kind = g_rand_int_range (random, 0, 4), pick = g_rand_int_range (random, 0, n), t = g_rand_int_range (random, 0, 4);
+      int kind = g_rand_int_range (random, 0, 4), pick = g_rand_int_range (random, 0, n),
+          t = g_rand_int_range (random, 0, 4);
       g_autoptr (SwageRecipe) recipe = t < 3 ? swage_recipe_new_from_text (texts[t], NULL) : NULL;
       for (int i = 0; i < n; i++)
         {
-          const SwageTensor *layer = swage_model_get_layer (model, i), *chosen = swage_model_get_layer (model, pick);
-          bool in = kind == 0 ? i == pick : kind == 1 ? layer->role == chosen->role : kind == 2 ? layer->block == chosen->block
-                                                                                            : g_rand_boolean (random);
+          const SwageTensor *layer = swage_model_get_layer (model, i),
+                            *chosen = swage_model_get_layer (model, pick);
+          bool in = kind == 0   ? i == pick
+                    : kind == 1 ? layer->role == chosen->role
+                    : kind == 2 ? layer->block == chosen->block
+                                : g_rand_boolean (random);
           if (in)
             {
               g_autofree char *text = recipe != NULL ? swage_recipe_to_text (recipe) : g_strdup ("");
@@ -175,10 +183,11 @@ test_set_layers (void)
       if (layers->len == 0)
         continue;
       g_ptr_array_add (layers, NULL);
-      swage_plan_set_layers (plan, model, (const char *const *) layers->pdata, recipe, "Change");
+      swage_plan_set_layers (plan, model, (const char *const *)layers->pdata, recipe, "Change");
       for (int i = 0; i < n; i++)
         {
-          g_autofree char *text = swage_recipe_to_text (swage_plan_get_recipe (plan, swage_model_get_layer (model, i)->name));
+          g_autofree char *text
+              = swage_recipe_to_text (swage_plan_get_recipe (plan, swage_model_get_layer (model, i)->name));
           g_assert_cmpstr (text, ==, expected[i]);
         }
       g_assert_cmpint (swage_plan_get_n_rules (plan), <=, 2 * n);
@@ -188,9 +197,9 @@ test_set_layers (void)
     g_ptr_array_add (all, swage_model_get_layer (model, i)->name);
   g_ptr_array_add (all, NULL);
   g_autoptr (SwageRecipe) recipe = swage_recipe_new_from_text (STEP, NULL);
-  swage_plan_set_layers (plan, model, (const char *const *) all->pdata, recipe, "All");
+  swage_plan_set_layers (plan, model, (const char *const *)all->pdata, recipe, "All");
   g_assert_cmpint (swage_plan_get_n_rules (plan), ==, 1);
-  swage_plan_set_layers (plan, model, (const char *const *) all->pdata, NULL, "None");
+  swage_plan_set_layers (plan, model, (const char *const *)all->pdata, NULL, "None");
   g_assert_cmpint (swage_plan_get_n_rules (plan), ==, 0);
 }
 
@@ -209,7 +218,8 @@ test_file (void)
   g_assert_no_error (error);
   g_assert_cmpint (json_integer_value (json_object_get (json, "swage_plan")), ==, 1);
   /* every parameter is written out */
-  json_t *step = json_array_get (json_object_get (json_array_get (json_object_get (json, "rules"), 0), "steps"), 1);
+  json_t *step
+      = json_array_get (json_object_get (json_array_get (json_object_get (json, "rules"), 0), "steps"), 1);
   g_assert_cmpstr (json_string_value (json_object_get (step, "method")), ==, "rtn");
   const SwageMethod *method = swage_method_find ("rtn");
   for (const SwageParam *param = method->params; param->kind != SWAGE_PARAM_END; param++)
@@ -241,14 +251,27 @@ static const BadPlan bad_plans[] = {
   { "{\n\"swage_plan\": 1,\n\"colour\": 3,\n\"rules\": []}", "line 3", "colour" },
   { "{\n\"swage_plan\": 1,\n\"rules\": [\n{\"steps\": []}\n]}", "line 4", "layers" },
   { "{\n\"swage_plan\": 1,\n\"rules\": [\n{\"layers\": \"*\",\n\"steps\": 3}\n]}", "line 5", "steps" },
-  { "{\"swage_plan\": 1, \"rules\": [{\"layers\": \"*\", \"steps\": [\n{\"method\": \"magic\"}]}]}", "line 2", "method" },
-  { "{\"swage_plan\": 1, \"rules\": [{\"layers\": \"*\", \"steps\": [\n{\"method\": \"rtn\",\n\"bits\": 77}]}]}", "line 3", "bits" },
-  { "{\"swage_plan\": 1, \"rules\": [{\"layers\": \"*\", \"steps\": [\n{\"method\": \"rtn\",\n\"bits\": \"4\"}]}]}", "line 3", "bits" },
-  { "{\"swage_plan\": 1, \"rules\": [{\"layers\": \"*\", \"steps\": [\n{\"method\": \"rtn\",\n\"typo\": 4}]}]}", "line 3", "typo" },
-  { "{\"swage_plan\": 1, \"rules\": [{\"layers\": \"*\", \"steps\": [\n{\"method\": \"rtn\",\n\"type\": \"q5_9\"}]}]}", "line 3", "q4_k" },
-  { "{\"swage_plan\": 1, \"rules\": [{\"layers\": \"*\", \"steps\": [\n{\"method\": \"rtn\",\n\"version\": 99}]}]}", "line 3", "version" },
+  { "{\"swage_plan\": 1, \"rules\": [{\"layers\": \"*\", \"steps\": [\n{\"method\": \"magic\"}]}]}", "line 2",
+    "method" },
+  { "{\"swage_plan\": 1, \"rules\": [{\"layers\": \"*\", \"steps\": [\n{\"method\": \"rtn\",\n\"bits\": "
+    "77}]}]}",
+    "line 3", "bits" },
+  { "{\"swage_plan\": 1, \"rules\": [{\"layers\": \"*\", \"steps\": [\n{\"method\": \"rtn\",\n\"bits\": "
+    "\"4\"}]}]}",
+    "line 3", "bits" },
+  { "{\"swage_plan\": 1, \"rules\": [{\"layers\": \"*\", \"steps\": [\n{\"method\": \"rtn\",\n\"typo\": "
+    "4}]}]}",
+    "line 3", "typo" },
+  { "{\"swage_plan\": 1, \"rules\": [{\"layers\": \"*\", \"steps\": [\n{\"method\": \"rtn\",\n\"type\": "
+    "\"q5_9\"}]}]}",
+    "line 3", "q4_k" },
+  { "{\"swage_plan\": 1, \"rules\": [{\"layers\": \"*\", \"steps\": [\n{\"method\": \"rtn\",\n\"version\": "
+    "99}]}]}",
+    "line 3", "version" },
   { "{\"swage_plan\": 1, \"calibration\": {\n\"samples\": 0}, \"rules\": []}", "line 2", "samples" },
-  { "{\"swage_plan\": 1, \"rules\": [{\"layers\": \"*\", \"steps\": [\n{\"method\": \"wanda\",\n\n\"sparsity\": 2}]}]}", "line 4", "sparsity" },
+  { "{\"swage_plan\": 1, \"rules\": [{\"layers\": \"*\", \"steps\": [\n{\"method\": "
+    "\"wanda\",\n\n\"sparsity\": 2}]}]}",
+    "line 4", "sparsity" },
 };
 
 static void
@@ -257,12 +280,14 @@ test_file_errors (void)
   for (guint i = 0; i < G_N_ELEMENTS (bad_plans); i++)
     {
       g_autoptr (GError) error = NULL;
-      g_autoptr (SwagePlan) plan = swage_plan_parse (bad_plans[i].text, strlen (bad_plans[i].text), "bad.json", &error);
+      g_autoptr (SwagePlan) plan
+          = swage_plan_parse (bad_plans[i].text, strlen (bad_plans[i].text), "bad.json", &error);
       g_assert_null (plan);
       g_assert_nonnull (error);
       if (strstr (error->message, "bad.json") == NULL || strstr (error->message, bad_plans[i].line) == NULL
           || strstr (error->message, bad_plans[i].mentions) == NULL)
-        g_error ("plan %u: “%s” lacks the file, “%s” or “%s”", i, error->message, bad_plans[i].line, bad_plans[i].mentions);
+        g_error ("plan %u: “%s” lacks the file, “%s” or “%s”", i, error->message, bad_plans[i].line,
+                 bad_plans[i].mentions);
     }
 }
 
@@ -282,7 +307,7 @@ test_size (void)
   g_assert_no_error (error);
   int64_t weights = 4096 * 256 + 8 * (2 * 256 * 256 + 2 * 128 * 256 + 3 * 768 * 256);
   g_assert_cmpfloat_with_epsilon (size.bits_per_weight, 4.5, 1e-12);
-  g_assert_cmpuint (size.bytes, ==, (uint64_t) (weights * 144 / 256 + 17 * 256 * 2)); /* 17 norms stay BF16 */
+  g_assert_cmpuint (size.bytes, ==, (uint64_t)(weights * 144 / 256 + 17 * 256 * 2)); /* 17 norms stay BF16 */
   g_assert_true (size.exact);
 }
 
@@ -310,7 +335,7 @@ test_presets (void)
   GError *error = NULL;
   g_autoptr (SwageModel) model = open_sample ();
   const char *const *ids = swage_plan_get_presets ();
-  g_assert_cmpuint (g_strv_length ((char **) ids), >=, 8);
+  g_assert_cmpuint (g_strv_length ((char **)ids), >=, 8);
   for (int i = 0; ids[i] != NULL; i++)
     {
       g_autoptr (SwagePlan) plan = swage_plan_new ();
@@ -320,7 +345,8 @@ test_presets (void)
       g_assert_true (swage_plan_check (plan, model, NULL, &error));
       g_assert_no_error (error);
     }
-  /* llama.cpp's rule for Q4_K_M with 8 blocks: i < 1, i ≥ 7 and (i−1) % 3 == 2, so 0, 3, 6 and 7 have Q6_K in attn_v and ffn_down */
+  /* llama.cpp's rule for Q4_K_M with 8 blocks: i < 1, i ≥ 7 and (i−1) % 3 == 2, so 0, 3, 6 and 7 have Q6_K in
+   * attn_v and ffn_down */
   g_autoptr (SwagePlan) plan = swage_plan_new ();
   g_assert_true (swage_plan_apply_preset (plan, "q4_k_m", model, &error));
   for (int b = 0; b < 8; b++)
@@ -329,7 +355,8 @@ test_presets (void)
       SwageLinearSpec spec;
       swage_plan_get_layer_spec (plan, model, swage_model_find_tensor (model, name), &spec, &error);
       g_assert_no_error (error);
-      g_assert_cmpint (spec.weight.type, ==, b == 0 || b == 3 || b == 6 || b == 7 ? SWAGE_TYPE_Q6_K : SWAGE_TYPE_Q4_K);
+      g_assert_cmpint (spec.weight.type, ==,
+                       b == 0 || b == 3 || b == 6 || b == 7 ? SWAGE_TYPE_Q6_K : SWAGE_TYPE_Q4_K);
     }
   g_assert_false (swage_plan_apply_preset (plan, "no-such", model, NULL));
 }
@@ -339,7 +366,8 @@ test_other_model (void)
 {
   GError *error = NULL;
   g_autoptr (SwageModel) model = open_sample ();
-  const char *text = "{\"swage_plan\": 1, \"model\": {\"name\": \"x\", \"architecture\": \"gpt2\", \"fingerprint\": \"sha256:00\"}, \"rules\": []}";
+  const char *text = "{\"swage_plan\": 1, \"model\": {\"name\": \"x\", \"architecture\": \"gpt2\", "
+                     "\"fingerprint\": \"sha256:00\"}, \"rules\": []}";
   g_autoptr (SwagePlan) plan = swage_plan_parse (text, strlen (text), "test", &error);
   g_assert_no_error (error);
   g_autofree char *warning = NULL;

@@ -242,7 +242,6 @@ swage_chart_channels_draw (cairo_t *cr, double w, double h, const SwageChartChan
       trace (cr, &frame, data->after != NULL ? data->after : data->before, data->n);
       swage_chart_set_color (cr, &theme->after, 0.65);
       cairo_fill (cr);
-      draw_outliers (cr, &frame, data, theme);
       if (data->after != NULL)
         {
           trace (cr, &frame, data->before, data->n);
@@ -250,6 +249,7 @@ swage_chart_channels_draw (cairo_t *cr, double w, double h, const SwageChartChan
           cairo_set_line_width (cr, 1);
           cairo_stroke (cr);
         }
+      draw_outliers (cr, &frame, data, theme);
       if (!isnan (data->drag_lo) && !isnan (data->drag_hi))
         {
           double from = fmax (frame.plot.x, x_of (&frame, fmin (data->drag_lo, data->drag_hi)));

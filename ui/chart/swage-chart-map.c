@@ -141,12 +141,17 @@ draw_labels (cairo_t *cr, const Frame *frame, const SwageChartMap *data, const S
   for (int i = 0; i < data->n_rows; i += every)
     swage_chart_text (cr, theme, data->row_labels[i], frame->plot.x - 6, frame->plot.y + (i + 0.5) * height,
                       1, 0.5);
+  /* where columns are narrow, the distinguishing end of all names: "attn_output" → "output" */
+  bool shorten = false;
   for (int i = 0; i < data->n_columns; i++)
     {
-      /* where columns are narrow, the distinguishing end of the name: "attn_output" → "output" */
+      swage_chart_measure (cr, theme, data->column_labels[i], &width, &line);
+      shorten = shorten || width > column - 4;
+    }
+  for (int i = 0; i < data->n_columns; i++)
+    {
       const char *label = data->column_labels[i];
-      swage_chart_measure (cr, theme, label, &width, &line);
-      if (width > column - 4 && strchr (label, '_') != NULL)
+      if (shorten && strchr (label, '_') != NULL)
         label = strchr (label, '_') + 1;
       swage_chart_measure (cr, theme, label, &width, &line);
       if (width <= column)

@@ -4,6 +4,7 @@
 #include "ui/chart/swage-chart.h"
 
 #include <adwaita.h>
+#include <glib/gi18n-lib.h>
 #include <math.h>
 
 struct _SwageBar
@@ -101,7 +102,7 @@ set_property (GObject *object, guint id, const GValue *value, GParamSpec *pspec)
       g_free (bar->text);
       bar->text = g_value_dup_string (value);
       gtk_accessible_update_property (GTK_ACCESSIBLE (bar), GTK_ACCESSIBLE_PROPERTY_LABEL,
-                                      bar->text != NULL ? bar->text : "", -1);
+                                      bar->text != NULL && bar->text[0] != '\0' ? bar->text : _ ("no error"), -1);
       break;
     default:
       G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);

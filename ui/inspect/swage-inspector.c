@@ -165,7 +165,7 @@ show_activations (SwageInspector *self, bool reset)
   show_facts (self, after != NULL ? &after->summary : before != NULL ? &before->summary : NULL);
   show_top_channels (self, before != NULL ? before->col_absmax : NULL, before != NULL ? before->n_in : 0);
   const char *note = NULL, *problem = swage_session_get_activation_problem (self->session);
-  if (!swage_role_is_linear (swage_layer_item_get_role (item)))
+  if (!swage_layer_item_has_activations (item))
     note = _ ("This layer looks tokens up: it has no activations at its input.");
   else if (before == NULL)
     note = problem != NULL ? problem : _ ("Running the calibration text through the model…");
@@ -237,6 +237,7 @@ static void
 on_page_changed (SwageInspector *self)
 {
   gtk_widget_set_visible (self->source_box, !is_page (self, "map"));
+  gtk_widget_set_visible (GTK_WIDGET (self->metric), is_page (self, "map"));
   if (self->session != NULL)
     swage_session_set_want_activations (self->session, shows_activations (self) && !is_page (self, "map"));
   g_object_notify_by_pspec (G_OBJECT (self), props[PROP_PAGE]);
@@ -419,7 +420,6 @@ swage_inspector_init (SwageInspector *self)
       gtk_label_set_xalign (GTK_LABEL (caption), 0);
       gtk_label_set_xalign (GTK_LABEL (value), 0);
       gtk_label_set_ellipsize (GTK_LABEL (caption), PANGO_ELLIPSIZE_END);
-      gtk_accessible_update_relation (GTK_ACCESSIBLE (value), GTK_ACCESSIBLE_RELATION_LABELLED_BY, caption, NULL, -1);
       gtk_box_append (GTK_BOX (box), caption);
       gtk_box_append (GTK_BOX (box), value);
       gtk_flow_box_append (self->facts, box);

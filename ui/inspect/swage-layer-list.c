@@ -8,6 +8,7 @@
 
 #include "ui/inspect/swage-bar.h"
 
+#include <fnmatch.h>
 #include <glib/gi18n-lib.h>
 #include <string.h>
 
@@ -271,6 +272,19 @@ swage_layer_list_select (SwageLayerList *self, SwageLayerItem *item, bool extend
 {
   set_expanded (self, true);
   select_rows (self, is_item, item, extend);
+}
+
+static bool
+matches_glob (SwageLayerItem *item, gpointer data)
+{
+  return fnmatch (data, item->name, 0) == 0;
+}
+
+void
+swage_layer_list_select_glob (SwageLayerList *self, const char *glob)
+{
+  set_expanded (self, true);
+  select_rows (self, matches_glob, (gpointer) glob, false);
 }
 
 static void

@@ -17,5 +17,7 @@ G_DECLARE_FINAL_TYPE (SwageLayerList, swage_layer_list, SWAGE, LAYER_LIST, GtkWi
 void swage_layer_list_set_session (SwageLayerList *list, SwageSession *session);
 /* `extend`: add to the selection. Scrolls there. */
 void swage_layer_list_select (SwageLayerList *list, SwageLayerItem *item, bool extend);
+/* The layers whose names match, like a rule of a plan. */
+void swage_layer_list_select_glob (SwageLayerList *list, const char *glob);
 /* Move the keyboard to the search entry. */
 void swage_layer_list_focus_search (SwageLayerList *list);

@@ -251,11 +251,11 @@ update (SwageRecipePanel *self)
 
   g_autofree char *title = NULL;
   if (selection->len == 1)
-    title = g_strdup_printf (_ ("Recipe for %s"), ((SwageLayerItem *) selection->pdata[0])->name);
+    title = g_strdup (((SwageLayerItem *) selection->pdata[0])->name);
   else if (selection->len > 1)
-    title = g_strdup_printf (g_dngettext (GETTEXT_PACKAGE, "Recipe for %u layer", "Recipe for %u layers", selection->len),
+    title = g_strdup_printf (g_dngettext (GETTEXT_PACKAGE, "%u layer", "%u layers", selection->len),
                              selection->len);
-  gtk_label_set_label (self->title, title != NULL ? title : _ ("Recipe"));
+  gtk_label_set_label (self->title, title != NULL ? title : _ ("no layer"));
   gtk_widget_set_tooltip_text (GTK_WIDGET (self->title), title);
 
   update_steps (self);

@@ -8,7 +8,6 @@
 #include "ui/shell/swage-paths.h"
 #include "ui/shell/swage-window-private.h"
 
-#include <fnmatch.h>
 #include <glib/gi18n-lib.h>
 #include <string.h>
 
@@ -172,21 +171,10 @@ find (SwageWindow *window, GVariant *parameter)
   swage_layer_list_focus_search (window->list);
 }
 
-/* Layers by glob, like a rule of a plan. */
 static void
 select_layers (SwageWindow *window, GVariant *parameter)
 {
-  const char *glob = g_variant_get_string (parameter, NULL);
-  GListModel *layers = swage_session_get_layers (window->session);
-  bool extend = false;
-  for (guint i = 0; i < g_list_model_get_n_items (layers); i++)
-    {
-      g_autoptr (SwageLayerItem) item = g_list_model_get_item (layers, i);
-      if (fnmatch (glob, item->name, 0) != 0)
-        continue;
-      swage_layer_list_select (window->list, item, extend);
-      extend = true;
-    }
+  swage_layer_list_select_glob (window->list, g_variant_get_string (parameter, NULL));
 }
 
 static void
@@ -220,6 +208,12 @@ add_step (SwageWindow *window, GVariant *parameter)
 }
 
 static void
+apply_preset (SwageWindow *window, GVariant *parameter)
+{
+  gtk_widget_activate_action (GTK_WIDGET (window->recipe), "recipe.preset", "s", g_variant_get_string (parameter, NULL));
+}
+
+static void
 toggle_list (SwageWindow *window, GVariant *parameter)
 {
   adw_flap_set_reveal_flap (window->list_flap, !adw_flap_get_reveal_flap (window->list_flap));
@@ -247,6 +241,7 @@ static const Action table[] = {
   { "win.redo", NULL, redo, N_ ("Plan"), N_ ("Redo"), { "<Control><Shift>z", "<Control>y" } },
   { "win.clear-plan", NULL, clear_plan, NULL, NULL, { NULL } },
   { "win.add-step", "s", add_step, NULL, NULL, { NULL } },
+  { "win.preset", "s", apply_preset, NULL, NULL, { NULL } },
   { "win.preview", NULL, preview, N_ ("Plan"), N_ ("Preview"), { "<Control>Return", "F5" } },
   { "win.cancel", NULL, cancel, N_ ("Plan"), N_ ("Cancel the running work"), { "<Control>period" } },
   { "win.choose-evaluation", NULL, choose_evaluation, NULL, NULL, { NULL } },
@@ -306,7 +301,7 @@ swage_window_update_actions (SwageWindow *window)
   SwagePlanSize size;
   bool open = swage_session_get_model (window->session) != NULL, busy = swage_session_is_busy (window->session);
   bool fits = open && swage_session_get_size (window->session, &size, NULL);
-  static const char *const need_model[] = { "open-plan",   "save-plan",     "save-plan-as",  "save-plan-to", "clear-plan", "add-step", "find",
+  static const char *const need_model[] = { "open-plan",   "save-plan",     "save-plan-as",  "save-plan-to", "clear-plan", "add-step", "preset", "find",
                                             "select-role", "toggle-recipe", "select",        "select-all",   "page",       "source",   "toggle-list" };
   for (guint i = 0; i < G_N_ELEMENTS (need_model); i++)
     set_enabled (window, need_model[i], open);

@@ -47,6 +47,15 @@ swage_layer_item_get_role (SwageLayerItem *item)
   return item->tensor != NULL ? item->tensor->role : SWAGE_ROLE_NONE;
 }
 
+bool
+swage_layer_item_has_activations (SwageLayerItem *item)
+{
+  SwageRole role = swage_layer_item_get_role (item);
+  return role != SWAGE_ROLE_NONE
+         && (swage_role_is_linear (role)
+             || (role == SWAGE_ROLE_TOKEN_EMBD && swage_model_get_config (item->model)->tied_output));
+}
+
 double
 swage_layer_item_get_bits (SwageLayerItem *item)
 {

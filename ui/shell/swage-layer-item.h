@@ -51,6 +51,8 @@ void swage_layer_item_add (SwageLayerItem *group, SwageLayerItem *layer);
 bool swage_layer_item_is_group (SwageLayerItem *item);
 int swage_layer_item_get_block (SwageLayerItem *item);
 SwageRole swage_layer_item_get_role (SwageLayerItem *item);
+/* Whether anything is multiplied by it: not a token embedding, unless it is the output layer as well. */
+bool swage_layer_item_has_activations (SwageLayerItem *item);
 
 /* Spec NULL: the recipe cannot be applied, for the reason `problem`. */
 void swage_layer_item_set_spec (SwageLayerItem *item, const SwageLinearSpec *spec, const char *problem);

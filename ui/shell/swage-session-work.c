@@ -580,12 +580,6 @@ needs_after (SwageSession *session, SwageLayerItem *item)
 }
 
 static bool
-has_activations (SwageLayerItem *item)
-{
-  return item->tensor != NULL && swage_role_is_linear (item->tensor->role);
-}
-
-static bool
 plan_does_something (SwageSession *session)
 {
   for (int i = 0; i < swage_plan_get_n_rules (session->plan); i++)
@@ -680,7 +674,7 @@ next_pipeline_run (SwageSession *session)
     }
   if (focus != NULL && needs_after (session, focus))
     return next_layer_run (session, focus);
-  if (session->want_activations && focus != NULL && has_activations (focus) && session->activation_problem == NULL)
+  if (session->want_activations && focus != NULL && swage_layer_item_has_activations (focus) && session->activation_problem == NULL)
     {
       if (focus->act_before == NULL)
         return run_new (session, RUN_ACTIVATIONS, focus);

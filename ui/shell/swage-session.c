@@ -545,7 +545,7 @@ GPtrArray *
 swage_session_lint (SwageSession *session, SwageExportFormat format, SwageType dense_type, uint64_t *bytes)
 {
   SwageExportPlan run;
-  SwageExportOptions options = { .dense_type = dense_type };
+  SwageExportOptions options = { .dense_type = dense_type, .provenance = session->plan_text };
   swage_export_plan_init (&run, session->model, NULL, session->plan);
   if (!swage_export_get_bytes (session->model, format, &run.source, &options, bytes, NULL))
     *bytes = 0;
@@ -613,7 +613,11 @@ get_property (GObject *object, guint id, GValue *value, GParamSpec *pspec)
       g_value_take_string (value, get_agreement_text (session));
       break;
     case PROP_DEVICE_TEXT:
-      g_value_set_string (value, session->has_result && session->result.device != NULL ? session->result.device : _ ("CPU"));
+      /* the one backend without a name of its own */
+      if (session->has_result && session->result.device != NULL && strcmp (session->result.device, "cpu") != 0)
+        g_value_set_string (value, session->result.device);
+      else
+        g_value_set_string (value, _ ("CPU"));
       break;
     case PROP_STALE:
       g_value_set_boolean (value, is_stale (session));

@@ -289,7 +289,7 @@ apply_width (gpointer data)
 {
   SwageWindow *window = data;
   window->wide_id = 0;
-  gtk_widget_set_size_request (GTK_WIDGET (window->list), window->wide ? 540 : 350, -1);
+  gtk_widget_set_size_request (GTK_WIDGET (window->list), window->wide ? 560 : 380, -1);
   gtk_widget_set_size_request (GTK_WIDGET (window->recipe), window->wide ? 370 : 310, -1);
   g_object_set (window->list, "wide", window->wide, NULL);
   return G_SOURCE_REMOVE;

@@ -1,0 +1,359 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""The window on a display of its own, worked through the accessibility bus and the actions that it has on the session bus.
+
+    window.py SWAGE        prints TAP; skips, with the reason, where there is no Xvfb, session bus or accessibility binding
+
+What is asserted is what a user would see: texts of labels, what buttons do, that nothing interactive is without a name.
+"""
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+
+PATIENCE = int(os.environ.get("SWAGE_TEST_PATIENCE", "240"))  # seconds; reached only when something hangs, also under sanitizers on a busy machine
+APP_ID = "io.github.swage.Swage"
+
+
+def skip_all(reason):
+    print(f"1..0 # SKIP {reason}")
+    sys.exit(0)
+
+
+def start_inside(executable):
+    """Run this script again on a display and a session bus of its own."""
+    for program in ("Xvfb", "dbus-run-session"):
+        if shutil.which(program) is None:
+            skip_all(f"there is no {program} here")
+    try:
+        import gi
+        gi.require_version("Atspi", "2.0")
+        from gi.repository import Atspi  # noqa: F401
+    except (ImportError, ValueError) as error:
+        skip_all(f"no accessibility binding for Python: {error}")
+    read, write = os.pipe()
+    display = subprocess.Popen(["Xvfb", "-displayfd", str(write), "-screen", "0", "1600x1000x24", "-nolisten", "tcp"],
+                               pass_fds=[write], stderr=subprocess.DEVNULL)
+    os.close(write)
+    with os.fdopen(read) as pipe:
+        number = pipe.readline().strip()
+    if not number:
+        skip_all("Xvfb does not start")
+    try:
+        with tempfile.TemporaryDirectory(prefix="swage-window-") as home:
+            environment = dict(os.environ, SWAGE_WINDOW_INSIDE=home, DISPLAY=f":{number}", GDK_BACKEND="x11",
+                               GSK_RENDERER="cairo", GTK_A11Y="atspi", SWAGE_FRESH_SETTINGS="1", SWAGE_WATCHDOG="1",
+                               XDG_CACHE_HOME=f"{home}/cache", XDG_DATA_HOME=f"{home}/data", XDG_CONFIG_HOME=f"{home}/config",
+                               XDG_RUNTIME_DIR=home, NO_AT_BRIDGE="0", GTK_USE_PORTAL="0", ADW_DISABLE_PORTAL="1",
+                               LC_ALL="C.UTF-8", LANGUAGE="C")
+            for name in ("DBUS_SESSION_BUS_ADDRESS", "WAYLAND_DISPLAY", "AT_SPI_BUS_ADDRESS"):
+                environment.pop(name, None)
+            # the toolkit keeps what it has loaded until the end: leaks are looked for in the tests without it
+            options = environment.get("ASAN_OPTIONS", "")
+            environment["ASAN_OPTIONS"] = f"{options}:detect_leaks=0" if options else "detect_leaks=0"
+            return subprocess.run(["dbus-run-session", "--", sys.executable, __file__, executable], env=environment).returncode
+    finally:
+        display.terminate()
+        display.wait()
+
+
+class Window:
+    """The application, and how to look at it."""
+
+    def __init__(self, executable, *arguments):
+        from gi.repository import Atspi, Gio, GLib
+        self.Atspi, self.Gio, self.GLib = Atspi, Gio, GLib
+        self.process = subprocess.Popen([executable, *arguments])
+        self.bus = Gio.bus_get_sync(Gio.BusType.SESSION)
+        self.root = self.wait("the application on the accessibility bus", self.find_application)
+
+    def wait(self, what, test, patience=PATIENCE):
+        until = time.monotonic() + patience
+        while time.monotonic() < until:
+            if self.process.poll() is not None and what != "the end":
+                raise AssertionError(f"swage ended with {self.process.returncode} while waiting for {what}")
+            try:
+                result = test()
+            except self.GLib.Error:  # a widget that has gone in between
+                result = None
+            if result:
+                return result
+            time.sleep(0.05)
+        raise AssertionError(f"waited in vain for {what}; on screen: {self.texts()}")
+
+    def find_application(self):
+        desktop = self.Atspi.get_desktop(0)
+        for i in range(desktop.get_child_count()):
+            child = desktop.get_child_at_index(i)
+            if child is not None and child.get_process_id() == self.process.pid and child.get_child_count() > 0:
+                return child
+        return None
+
+    def all(self, node=None, showing=True):
+        """Every widget that is not hidden, depth first (GTK 4.8 does not tell what a stack has turned away)."""
+        node = node or self.root
+        try:
+            states = node.get_state_set()
+            if showing and node is not self.root and not states.contains(self.Atspi.StateType.SHOWING) \
+                    and not states.contains(self.Atspi.StateType.VISIBLE):
+                return
+            yield node
+            for i in range(node.get_child_count()):
+                child = node.get_child_at_index(i)
+                if child is not None:
+                    yield from self.all(child, showing)
+        except self.GLib.Error:
+            return
+
+    def texts(self):
+        names = [node.get_name() for node in self.all() if node.get_role_name() == "label"]
+        return [name.replace("\xa0", " ") for name in names if name]
+
+    def find(self, name, roles=None):
+        for node in self.all():
+            if re.fullmatch(name, node.get_name() or "") and (roles is None or node.get_role_name() in roles):
+                return node
+        return None
+
+    def see(self, pattern, patience=PATIENCE):
+        """Wait for a label whose text matches; its text."""
+        return self.wait(f"“{pattern}”", lambda: next((t for t in self.texts() if re.fullmatch(pattern, t)), None), patience)
+
+    def click(self, name, roles=("push button", "toggle button", "button", "menu item")):
+        node = self.wait(f"button “{name}”", lambda: self.find(name, roles))
+        action = node.get_action_iface()
+        assert action is not None and action.get_n_actions() > 0, f"“{name}” cannot be pressed: {node.get_role_name()}"
+        action.do_action(0)
+
+    def act(self, name, signature=None, value=None, path=f"/{APP_ID.replace('.', '/')}/window/1"):
+        parameters = [self.GLib.Variant(signature, value)] if signature else []
+        self.bus.call_sync(APP_ID, path, "org.gtk.Actions", "Activate",
+                           self.GLib.Variant("(sava{sv})", (name, parameters, {})), None, 0, 10000, None)
+
+    def describe(self, name, path=f"/{APP_ID.replace('.', '/')}/window/1"):
+        """(enabled, state or None) of an action."""
+        answer = self.bus.call_sync(APP_ID, path, "org.gtk.Actions", "Describe", self.GLib.Variant("(s)", (name,)), None, 0,
+                                    10000, None).unpack()[0]
+        return answer[0], answer[2][0] if answer[2] else None
+
+    def blocked(self, reset=False):
+        path = f"/{APP_ID.replace('.', '/')}"
+        time.sleep(0.15)
+        longest = self.describe("watchdog", path)[1]
+        if reset:
+            self.act("watchdog", path=path)
+        return longest
+
+
+PERPLEXITY = r"([\d.]+) (?:→ ([\d.]+) )?± [\d.]+"
+
+
+def test_open(window, home):
+    """opens the sample"""
+    window.see(r"sample")
+    window.see(r"llama · 7\.3 M parameters · safetensors")
+    window.see(r"1 of 57 layers selected")
+    window.see(r"14\.0 MiB")
+    assert window.find("Layers"), "no layer list"
+    assert window.wait("a histogram", lambda: window.find(r"Histogram of 65536 values.*"))
+
+
+def test_select(window, home):
+    """selects layers, one and all of a role"""
+    window.act("select", "s", "blk.3.ffn_down")
+    window.see(r"blk\.3\.ffn_down")
+    assert window.wait("its histogram", lambda: window.find(r"Histogram of 196608 values.*"))
+    window.act("select-role")
+    window.see(r"8 of 57 layers selected")
+    window.see(r"8 layers")
+    window.act("select", "s", "blk.3.ffn_down")
+    window.see(r"1 of 57 layers selected")
+
+
+def test_step(window, home):
+    """adds a step by its buttons, and the numbers change at once"""
+    assert not window.describe("undo")[0]
+    window.click("Add a step.*|Add Step")
+    window.click("Round to nearest")
+    window.see(r"13\.7 MiB \(−\d+ %\)")
+    window.see(r"15\.69 bpw")
+    window.see(r"4\.500")
+    # the row was made from the table, and the error is measured in the background
+    assert window.wait("the parameter", lambda: window.find("Type"))
+    window.see(r"\d\.\d+ %")
+    assert window.wait("before and after", lambda: window.find(r"Histogram of 196608 values.* With the plan: .*"))
+
+
+def test_undo(window, home):
+    """undoes and redoes"""
+    window.click("Undo")
+    window.see(r"14\.0 MiB")
+    window.see(r"No steps: these layers stay as they are\.")
+    window.click("Redo")
+    window.see(r"13\.7 MiB \(−\d+ %\)")
+
+
+def test_preview(window, home):
+    """previews to the end: perplexity, divergence, agreement"""
+    window.blocked(reset=True)
+    window.act("preview")
+    window.wait("the cancel button", lambda: window.find("Cancel", ("push button", "button")))
+    window.wait("the end of the preview", lambda: window.describe("preview")[0])
+    before, after = re.fullmatch(PERPLEXITY, window.see(PERPLEXITY)).groups()
+    assert abs(float(before) - 33.689) < 0.034, before
+    assert 33 < float(after) < 36, after
+    window.see(r"\d\.\d\d\d\d|\d\.\d\de-\d+")
+    window.see(r"\d\d\.\d %")
+    print(f"# perplexity {before} → {after}; main loop blocked for at most {window.blocked():.1f} ms during the preview")
+
+
+def test_activations(window, home):
+    """shows activations of the calibration text, channels and the map"""
+    window.click("Activations")
+    window.wait("the histogram of activations", lambda: window.find(r"Histogram of \d{7,} values.*"))
+    window.act("page", "s", "channels")
+    window.wait("channels", lambda: window.find(r"Largest magnitude of 768 channels.*"))
+    window.wait("the top channels", lambda: window.find(r"Zoom to channel \d+"))
+    window.act("page", "s", "map")
+    window.wait("the map", lambda: window.find(r"Map of 56 layers by Kurtosis.*"))
+    window.act("page", "s", "histogram")
+    window.act("source", "s", "weights")
+
+
+def test_cancel(window, home):
+    """cancels a preview with the button"""
+    window.act("preset", "s", "q4_k_m")
+    window.see(r"[34]\.\d MiB \(−\d+ %\)")
+    window.blocked(reset=True)
+    window.act("preview")
+    window.click("Cancel")
+    window.see(r"Preview cancelled\.")
+    window.wait("rest", lambda: window.describe("preview")[0] and not window.describe("cancel")[0])
+    print(f"# main loop blocked for at most {window.blocked():.1f} ms while cancelling")
+    # the numbers are still those of the earlier plan
+    before, after = re.fullmatch(PERPLEXITY, window.see(PERPLEXITY)).groups()
+    assert abs(float(before) - 33.689) < 0.034, before
+
+
+def test_export(window, home):
+    """exports a GGUF file, and says what it did"""
+    path = os.path.join(home, "sample.gguf")
+    window.blocked(reset=True)
+    window.act("export-to", "(ss)", ("gguf", path))
+    window.see(r"Exported “sample\.gguf”")
+    with open(path, "rb") as file:
+        assert file.read(4) == b"GGUF"
+    assert 3e6 < os.path.getsize(path) < 6e6, os.path.getsize(path)
+    assert os.listdir(home).count("sample.gguf") == 1 and not [n for n in os.listdir(home) if n.startswith(".sample")]
+    print(f"# main loop blocked for at most {window.blocked():.1f} ms during the export")
+    # never over what is there without being asked to
+    window.act("export-to", "(ss)", ("gguf", path))
+    window.see(r".*sample\.gguf.*(exists|there).*")
+    dialog = window.find("Close", ("push button", "button"))
+    if dialog is not None and window.find("That did not work"):
+        dialog.get_action_iface().do_action(0)
+
+
+def test_names(window, home):
+    """has no control without a name"""
+    interactive = {"push button", "button", "toggle button", "check box", "radio button", "combo box", "entry", "text",
+                   "slider", "spin button", "switch", "image", "menu item", "link", "progress bar", "icon", "page tab"}
+    nameless, seen = [], 0
+    for node in window.all():
+        role, name = node.get_role_name(), (node.get_name() or "").strip()
+        if role not in interactive:
+            continue
+        seen += 1
+        # where there is no name, the toolkit gives that of the class
+        if name and not re.fullmatch(r"(Gtk|Adw|Swage)[A-Za-z]+", name):
+            continue
+        trail, parent = [], node
+        while parent is not None and len(trail) < 6:
+            trail.append(f"{parent.get_role_name()} “{parent.get_name() or ''}”")
+            parent = parent.get_parent()
+        nameless.append(" < ".join(trail))
+    print(f"# {seen} controls seen, {len(nameless)} without a name")
+    for line in sorted(set(nameless)):
+        print(f"#   {line}")
+    assert seen > 40, seen
+    assert not nameless
+
+
+def test_plan(window, home):
+    """saves the plan and opens it again"""
+    path = os.path.join(home, "a.plan.json")
+    window.act("save-plan-to", "s", path)
+    assert window.wait("the file", lambda: os.path.exists(path))
+    window.act("clear-plan")
+    window.see(r"14\.0 MiB")
+    window.act("undo")
+    window.see(r"[34]\.\d MiB \(−\d+ %\)")
+    window.act("open-path", "s", path)
+    window.see(r"[34]\.\d MiB \(−\d+ %\)")
+    assert not window.describe("undo")[0]
+
+
+def test_bad_model(window, home):
+    """says why a model cannot be opened, and keeps the one that is open"""
+    path = os.path.join(home, "bad.gguf")
+    with open(path, "wb") as file:
+        file.write(b"GGUF" + b"\xff" * 64)
+    window.act("open-path", "s", path)
+    window.see(r"The model cannot be opened")
+    window.click("Close")
+    window.see(r"llama · 7\.3 M parameters · safetensors")
+
+
+def test_close(window, home):
+    """asks before unsaved changes are lost, and ends well"""
+    window.act("clear-plan")
+    window.see(r"14\.0 MiB")
+    window.act("quit", path=f"/{APP_ID.replace('.', '/')}")
+    window.see(r"Save the changes of the plan\?")
+    window.click("Discard")
+    window.wait("the end", lambda: window.process.poll() is not None)
+    assert window.process.returncode == 0, window.process.returncode
+
+
+TESTS = [test_open, test_select, test_step, test_undo, test_preview, test_activations, test_cancel, test_export, test_names,
+         test_plan, test_bad_model, test_close]
+
+
+def main():
+    executable = sys.argv[1]
+    home = os.environ.get("SWAGE_WINDOW_INSIDE")
+    if home is None:
+        sys.exit(start_inside(executable))
+    warnings.simplefilter("ignore", DeprecationWarning)
+    import gi
+    gi.require_version("Atspi", "2.0")
+    sample = os.path.join(os.environ.get("SWAGE_DATA_DIR", "data"), "sample")
+    print(f"1..{len(TESTS)}", flush=True)
+    failed = 0
+    window = None
+    try:
+        window = Window(executable, sample)
+    except AssertionError as error:
+        print(f"# {error}")
+    for i, test in enumerate(TESTS):
+        started = time.monotonic()
+        try:
+            assert window is not None, "no window"
+            assert window.process.poll() is None, f"swage has ended with {window.process.returncode}"
+            test(window, home)
+            print(f"ok {i + 1} {test.__doc__} # {time.monotonic() - started:.1f} s", flush=True)
+        except Exception as error:  # one step that fails must not hide the others
+            failed += 1
+            print(f"# {type(error).__name__}: {error}".replace("\n", " "))
+            print(f"not ok {i + 1} {test.__doc__}", flush=True)
+    if window is not None and window.process.poll() is None:
+        window.process.kill()
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()
