@@ -218,18 +218,17 @@ bench_operators (Bench *bench, char **names, const SwageOpCeilings *ceilings, GE
   return true;
 }
 
-/* The shipped sample: beside the build, or installed. */
+/* The shipped sample: the source tree's when run from the build folder, else the installed one. */
 static char *
 find_sample (void)
 {
-  const char *folder = g_getenv ("SWAGE_DATA_DIR");
+  if (g_getenv ("SWAGE_DATA_DIR") != NULL)
+    return g_build_filename (g_getenv ("SWAGE_DATA_DIR"), "sample", NULL);
   g_autofree char *exe = g_file_read_link ("/proc/self/exe", NULL);
   g_autofree char *bin = exe != NULL ? g_path_get_dirname (exe) : g_strdup (".");
-  g_autofree char *beside = g_build_filename (bin, "..", "..", "data", "sample", NULL);
-  if (folder != NULL)
-    return g_build_filename (folder, "sample", NULL);
-  if (g_file_test (beside, G_FILE_TEST_IS_DIR))
-    return g_steal_pointer (&beside);
+  g_autofree char *note = g_build_filename (bin, "..", "data", "source-folder", NULL), *folder = NULL;
+  if (g_file_get_contents (note, &folder, NULL, NULL))
+    return g_build_filename (g_strstrip (folder), "sample", NULL);
   return g_build_filename (SWAGE_PKGDATADIR, "sample", NULL);
 }
 

@@ -41,8 +41,8 @@ export_model (SwageModel *model, SwagePlan *plan, const CliPlanOptions *plan_opt
   g_autoptr (GPtrArray) lint = swage_export_lint (model, format, &run.source, options);
   if (print_lint (lint) > 0)
     return cli_fail (g_error_new (SWAGE_ERROR, SWAGE_ERROR_INVALID,
-                                  _ ("%s cannot hold this plan; nothing was written."),
-                                  swage_export_format_get_title (format)));
+                                  _ ("The format %s cannot hold this plan; nothing was written."),
+                                  swage_export_format_get_id (format)));
   SwageExportResult result;
   if (!swage_export (model, format, &run.source, output, options, cli_job (), &result, &error))
     return cli_fail (error);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "app/cli/cli.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 
 static char *
@@ -8,7 +9,7 @@ format_shape (const SwageTensor *tensor)
 {
   GString *text = g_string_new (NULL);
   for (int i = 0; i < tensor->n_dims; i++)
-    g_string_append_printf (text, "%s%" G_GINT64_FORMAT, i > 0 ? " × " : "", tensor->shape[i]);
+    g_string_append_printf (text, "%s%" PRId64, i > 0 ? " × " : "", tensor->shape[i]);
   return g_string_free (text, FALSE);
 }
 

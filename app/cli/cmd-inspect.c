@@ -5,6 +5,7 @@
 #include "ui/chart/swage-chart-channels.h"
 #include "ui/chart/swage-chart-histogram.h"
 
+#include <inttypes.h>
 #include <errno.h>
 #include <cairo-svg.h>
 #include <cairo.h>
@@ -114,7 +115,7 @@ print_summary (const char *layer, const char *what, const SwageSummary *s)
   printf ("%-24s %-10s %9.4f %9.4f %10.3g %9.4f %9.2f %11.5f%%", layer, what, s->min, s->max, s->mean, s->std,
           s->kurtosis, 100 * s->outlier_share);
   if (s->n_nonfinite > 0)
-    printf (_ ("  %" G_GINT64_FORMAT " NOT FINITE"), s->n_nonfinite);
+    printf (_ ("  %" PRId64 " NOT FINITE"), s->n_nonfinite);
   putchar ('\n');
 }
 

@@ -2,6 +2,7 @@
 #include "app/cli/cli.h"
 #include "core/preview/swage-preview.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -28,7 +29,7 @@ print_result (const SwagePreviewResult *result, bool changed)
       printf (_ ("size         %s, %.3f bits per weight\n"), before, result->bits_per_weight);
     }
   printf (
-      _ ("measured on  %" G_GINT64_FORMAT " positions, protocol %s, context %d, %s, %.2f s, %.0f tokens/s\n"),
+      _ ("measured on  %" PRId64 " positions, protocol %s, context %d, %s, %.2f s, %.0f tokens/s\n"),
       result->tokens, swage_protocol_get_id (result->protocol), result->context, result->device,
       result->seconds, result->tokens_per_second);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The one error domain of core. A message says what failed, on what (file, tensor, byte offset, key), why, and
- * what to do; it is a whole sentence for the user, translated, without a trailing newline.
+ * The one error domain of core. A message says what failed, on what (file, tensor, byte offset, key), why,
+ * and what to do; it is a whole sentence for the user, translated, without a trailing newline.
  */
 #pragma once
 
@@ -10,7 +10,8 @@
 #define SWAGE_ERROR (swage_error_quark ())
 GQuark swage_error_quark (void);
 
-typedef enum {
+typedef enum
+{
   SWAGE_ERROR_FAILED,      /* anything without a code of its own */
   SWAGE_ERROR_NOT_FOUND,   /* a file, tensor, layer, method, device that is not there */
   SWAGE_ERROR_IO,          /* the operating system refused: permission, read error */
@@ -22,8 +23,8 @@ typedef enum {
   SWAGE_ERROR_CANCELLED,   /* the user stopped the job */
 } SwageError;
 
-/* Replace *error by one in SWAGE_ERROR, whose message names `path`, mapping errno-like G_FILE_ERROR and G_IO_ERROR
- * codes. Does nothing when error or *error is NULL or is of SWAGE_ERROR already. */
+/* Replace *error by one in SWAGE_ERROR, whose message names `path`, mapping errno-like G_FILE_ERROR and
+ * G_IO_ERROR codes. Does nothing when error or *error is NULL or is of SWAGE_ERROR already. */
 void swage_error_wrap_io (GError **error, const char *path);
 /* Set *error from errno value `err`: "Cannot VERB “path”: reason". ENOSPC and EDQUOT become NO_SPACE. */
 void swage_error_set_errno (GError **error, int err, const char *verb, const char *path);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * SHA-256 (FIPS 180-4), with the CPU's own instructions where it has them: GChecksum's portable loop would take
- * longer over an exported model than writing it does. Any thread; one context per thread.
+ * SHA-256 (FIPS 180-4), with the CPU's own instructions where it has them: GChecksum's portable loop would
+ * take longer over an exported model than writing it does. Any thread; one context per thread.
  */
 #pragma once
 
@@ -23,6 +23,7 @@ void swage_sha256_update (SwageSha256 *sha, const void *data, size_t n);
 /* Writes 64 hexadecimal digits and a NUL; the context is used up. */
 void swage_sha256_finish (SwageSha256 *sha, char hex[65]);
 
-/* The compression of whole 64-byte blocks: portable C; and by the CPU's instructions, or NULL where it has none. */
+/* The compression of whole 64-byte blocks: portable C; and by the CPU's instructions, or NULL where it has
+ * none. */
 void swage_sha256_blocks_portable (uint32_t state[8], const uint8_t *data, size_t n_blocks);
 SwageSha256Func swage_sha256_get_native (void);

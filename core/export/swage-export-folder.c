@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * The files are written to a hidden folder beside the target, ".NAME.swage-PID-XXXXXX". At the end one rename puts it in place: with
- * RENAME_NOREPLACE where nothing stood, with RENAME_EXCHANGE where a model did, whose files are then removed. After kill −9 the hidden folder
- * stays; the next export to the same target removes those whose process is gone.
+ * The files are written to a hidden folder beside the target, ".NAME.swage-PID-XXXXXX". At the end one rename
+ * puts it in place: with RENAME_NOREPLACE where nothing stood, with RENAME_EXCHANGE where a model did, whose
+ * files are then removed. After kill −9 the hidden folder stays; the next export to the same target removes
+ * those whose process is gone.
  */
 #include "core/export/swage-export-folder.h"
 #include "core/base/swage-error.h"
@@ -60,10 +61,19 @@ remove_folder (const char *path)
 static bool
 is_model_file (const char *name)
 {
-  static const char *const names[]
-      = { "config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
-          "added_tokens.json", "vocab.json", "merges.txt", "tokenizer.model", "chat_template.jinja", "chat_template.json",
-          "model.safetensors.index.json", NULL };
+  static const char *const names[] = { "config.json",
+                                       "generation_config.json",
+                                       "tokenizer.json",
+                                       "tokenizer_config.json",
+                                       "special_tokens_map.json",
+                                       "added_tokens.json",
+                                       "vocab.json",
+                                       "merges.txt",
+                                       "tokenizer.model",
+                                       "chat_template.jinja",
+                                       "chat_template.json",
+                                       "model.safetensors.index.json",
+                                       NULL };
   return g_strv_contains (names, name) || g_str_has_suffix (name, ".safetensors");
 }
 
@@ -86,9 +96,10 @@ check_replaceable (SwageExportFolder *folder, GError **error)
       if (is_model_file (name) && !g_file_test (file, G_FILE_TEST_IS_DIR))
         continue;
       g_autofree char *shown = g_filename_display_name (name);
-      g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_INVALID,
-                   _ ("“%s” also holds “%s”, which is no part of a model and would be lost; choose another folder."),
-                   folder->shown, shown);
+      g_set_error (
+          error, SWAGE_ERROR, SWAGE_ERROR_INVALID,
+          _ ("“%s” also holds “%s”, which is no part of a model and would be lost; choose another folder."),
+          folder->shown, shown);
       return false;
     }
   return true;
@@ -122,8 +133,8 @@ check_space (SwageExportFolder *folder, uint64_t expected, GError **error)
     return true;
   g_autofree char *need = g_format_size (expected);
   g_autofree char *have = g_format_size ((uint64_t)fs.f_bavail * fs.f_frsize);
-  g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_NO_SPACE, _ ("“%s” would take %s; only %s are free there."), folder->shown,
-               need, have);
+  g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_NO_SPACE, _ ("“%s” would take %s; only %s are free there."),
+               folder->shown, need, have);
   return false;
 }
 
@@ -144,8 +155,8 @@ swage_export_folder_new (const char *path, uint64_t expected, bool overwrite, GE
       folder->replace = true;
       if (!S_ISDIR (st.st_mode))
         {
-          g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_INVALID, _ ("“%s” is a file; this export makes a folder."),
-                       folder->shown);
+          g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_INVALID,
+                       _ ("“%s” is a file; this export makes a folder."), folder->shown);
           return NULL;
         }
       if (!overwrite)
@@ -185,7 +196,8 @@ swage_export_folder_note (SwageExportFolder *folder, const char *name, uint64_t 
 }
 
 bool
-swage_export_folder_write (SwageExportFolder *folder, const char *name, const void *data, size_t n, GError **error)
+swage_export_folder_write (SwageExportFolder *folder, const char *name, const void *data, size_t n,
+                           GError **error)
 {
   g_autofree char *path = swage_export_folder_get_path (folder, name);
   g_autofree char *sha256 = NULL;
@@ -242,7 +254,8 @@ swage_export_folder_commit (SwageExportFolder *folder, SwageExportResult *result
                == 0;
   if (!moved && errno == EINVAL)
     {
-      /* a file system without these: between the two steps there is a moment with neither, but never half of one */
+      /* a file system without these: between the two steps there is a moment with neither, but never half of
+       * one */
       if (folder->replace)
         remove_folder (folder->path);
       moved = rename (folder->hidden, folder->path) == 0;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * GGUF: metadata, then tensors in the order of the model. A file that was GGUF keeps all its metadata, also what Swage does not know;
- * for others it is written from config and tokenizer, under the names that llama.cpp reads (src/llama-arch.cpp).
+ * GGUF: metadata, then tensors in the order of the model. A file that was GGUF keeps all its metadata, also
+ * what Swage does not know; for others it is written from config and tokenizer, under the names that
+ * llama.cpp reads (src/llama-arch.cpp).
  *
  * Norms, biases and rotary factors are F32, as every GGUF runtime expects; matrices keep their type.
  */
@@ -18,9 +19,9 @@ static uint32_t
 get_file_type (SwageExportRun *run)
 {
   static const int16_t file_types[SWAGE_N_TYPES] = {
-    [SWAGE_TYPE_F32] = 0, [SWAGE_TYPE_F16] = 1, [SWAGE_TYPE_BF16] = 32, [SWAGE_TYPE_Q4_0] = 2,
-    [SWAGE_TYPE_Q4_1] = 3, [SWAGE_TYPE_Q5_0] = 8, [SWAGE_TYPE_Q5_1] = 9, [SWAGE_TYPE_Q8_0] = 7,
-    [SWAGE_TYPE_Q2_K] = 10, [SWAGE_TYPE_Q3_K] = 11, [SWAGE_TYPE_Q4_K] = 14, [SWAGE_TYPE_Q5_K] = 16,
+    [SWAGE_TYPE_F32] = 0,   [SWAGE_TYPE_F16] = 1,     [SWAGE_TYPE_BF16] = 32,   [SWAGE_TYPE_Q4_0] = 2,
+    [SWAGE_TYPE_Q4_1] = 3,  [SWAGE_TYPE_Q5_0] = 8,    [SWAGE_TYPE_Q5_1] = 9,    [SWAGE_TYPE_Q8_0] = 7,
+    [SWAGE_TYPE_Q2_K] = 10, [SWAGE_TYPE_Q3_K] = 11,   [SWAGE_TYPE_Q4_K] = 14,   [SWAGE_TYPE_Q5_K] = 16,
     [SWAGE_TYPE_Q6_K] = 18, [SWAGE_TYPE_IQ4_NL] = 25, [SWAGE_TYPE_IQ4_XS] = 30,
   };
   int64_t counts[SWAGE_N_TYPES] = { 0 };
@@ -71,7 +72,8 @@ write_config (SwageExportRun *run, SwageGgufWriter *w)
       set_arch_u32 (w, arch, "attention.value_length", c->head_dim);
     }
   set_arch_f32 (w, arch,
-                c->norm == SWAGE_NORM_RMS ? "attention.layer_norm_rms_epsilon" : "attention.layer_norm_epsilon",
+                c->norm == SWAGE_NORM_RMS ? "attention.layer_norm_rms_epsilon"
+                                          : "attention.layer_norm_epsilon",
                 c->norm_eps);
   if (c->position == SWAGE_POS_ROPE)
     {
@@ -149,7 +151,8 @@ add_floats (SwageExportRun *run, const SwageTensor *tensor, const SwageArchTenso
     .kind = SWAGE_ENTRY_FLOATS,
     .name = swage_export_format_name (at->gguf, tensor->block, tensor->is_bias ? ".bias" : ".weight"),
     .tensor = tensor,
-    .type = tensor->n_dims == 1 || swage_type_get_info (tensor->type)->block > 1 ? SWAGE_TYPE_F32 : tensor->type,
+    .type
+    = tensor->n_dims == 1 || swage_type_get_info (tensor->type)->block > 1 ? SWAGE_TYPE_F32 : tensor->type,
     .n_dims = tensor->n_dims,
     .shape = { tensor->shape[0], tensor->shape[1] },
   };
@@ -162,7 +165,8 @@ add_factors (SwageExportRun *run)
 {
   const SwageConfig *config = swage_model_get_config (run->model);
   int n;
-  if (swage_model_get_rope_factors (run->model, &n) == NULL && config->rope_scaling != SWAGE_ROPE_SCALING_LLAMA3)
+  if (swage_model_get_rope_factors (run->model, &n) == NULL
+      && config->rope_scaling != SWAGE_ROPE_SCALING_LLAMA3)
     return;
   SwageExportEntry entry = {
     .kind = SWAGE_ENTRY_FACTORS,
@@ -217,7 +221,8 @@ write_piece (const void *data, size_t n, gpointer writer, GError **error)
 }
 
 bool
-swage_export_gguf (SwageExportRun *run, const char *path, SwageJob *job, SwageExportResult *result, GError **error)
+swage_export_gguf (SwageExportRun *run, const char *path, SwageJob *job, SwageExportResult *result,
+                   GError **error)
 {
   g_autoptr (SwageGgufWriter) w = swage_export_gguf_prepare (run, error);
   if (w == NULL || !swage_gguf_writer_start (w, path, run->options.overwrite, error)

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * What a target cannot hold. Errors name each layer, because each can be mended by itself; notes are said once for all layers they
- * concern.
+ * What a target cannot hold. Errors name each layer, because each can be mended by itself; notes are said
+ * once for all layers they concern.
  */
 #include "core/base/swage-error.h"
 #include "core/export/swage-export-private.h"
 
 #include <glib/gi18n-lib.h>
+#include <inttypes.h>
 #include <string.h>
 
 typedef struct
@@ -46,8 +47,9 @@ static SwageType
 nearest_type (SwageType type, int64_t n_in)
 {
   static const SwageType nearest[SWAGE_N_TYPES] = {
-    [SWAGE_TYPE_Q2_K] = SWAGE_TYPE_Q4_0, [SWAGE_TYPE_Q3_K] = SWAGE_TYPE_Q4_0, [SWAGE_TYPE_Q4_K] = SWAGE_TYPE_Q5_0,
-    [SWAGE_TYPE_Q5_K] = SWAGE_TYPE_Q5_1, [SWAGE_TYPE_Q6_K] = SWAGE_TYPE_Q8_0, [SWAGE_TYPE_IQ4_XS] = SWAGE_TYPE_IQ4_NL,
+    [SWAGE_TYPE_Q2_K] = SWAGE_TYPE_Q4_0, [SWAGE_TYPE_Q3_K] = SWAGE_TYPE_Q4_0,
+    [SWAGE_TYPE_Q4_K] = SWAGE_TYPE_Q5_0, [SWAGE_TYPE_Q5_K] = SWAGE_TYPE_Q5_1,
+    [SWAGE_TYPE_Q6_K] = SWAGE_TYPE_Q8_0, [SWAGE_TYPE_IQ4_XS] = SWAGE_TYPE_IQ4_NL,
   };
   SwageType other = nearest[type];
   return other != SWAGE_TYPE_F32 && swage_type_row_bytes (other, n_in) > 0 ? other : SWAGE_TYPE_F16;
@@ -81,19 +83,23 @@ lint_gguf_layer (Lint *lint, const SwageTensor *layer, const SwageLinearSpec *sp
       if (lint->run->options.dense_type != SWAGE_TYPE_NONE)
         ++*multiplied;
       else
-        add (lint, SWAGE_LINT_ERROR, layer->name, g_strdup_printf (_ ("GGUF cannot hold %s (layer %s)."), part, layer->name),
+        add (lint, SWAGE_LINT_ERROR, layer->name, g_strdup_printf (_ ("GGUF cannot hold %s."), part),
              _ ("Export it multiplied out into a dense matrix, or choose another recipe for the layer."));
     }
-  else if (has_weight && (swage_type_get_info (type)->ggml_id < 0 || swage_type_row_bytes (type, spec->n_in) == 0))
+  else if (has_weight
+           && (swage_type_get_info (type)->ggml_id < 0 || swage_type_row_bytes (type, spec->n_in) == 0))
     {
       const SwageTypeInfo *info = swage_type_get_info (type);
-      g_autofree char *fix = g_strdup_printf (_ ("Choose %s for it."), swage_type_get_info (nearest_type (type, spec->n_in))->title);
+      g_autofree char *fix = g_strdup_printf (_ ("Choose %s for it."),
+                                              swage_type_get_info (nearest_type (type, spec->n_in))->title);
       if (info->ggml_id < 0)
-        add (lint, SWAGE_LINT_ERROR, layer->name, g_strdup_printf (_ ("GGUF has no type %s (layer %s)."), info->title, layer->name), fix);
+        add (lint, SWAGE_LINT_ERROR, layer->name, g_strdup_printf (_ ("GGUF has no type %s."), info->title),
+             fix);
       else
         add (lint, SWAGE_LINT_ERROR, layer->name,
-             g_strdup_printf (_ ("Type %s needs rows of a multiple of %d elements; those of layer %s have %" G_GINT64_FORMAT "."),
-                              info->title, info->block, layer->name, spec->n_in),
+             g_strdup_printf (
+                 _ ("Type %s needs rows of a multiple of %d elements; this layer's have %" PRId64 "."),
+                 info->title, info->block, spec->n_in),
              fix);
     }
 }
@@ -104,22 +110,26 @@ lint_gguf_model (Lint *lint)
   SwageModel *model = lint->run->model;
   const SwageConfig *config = swage_model_get_config (model);
   if (lint->run->arch->gguf_write == NULL)
-    add (lint, SWAGE_LINT_ERROR, NULL,
-         g_strdup_printf (_ ("No program that reads GGUF knows the architecture “%s”."), config->architecture),
-         _ ("Export safetensors instead."));
+    add (
+        lint, SWAGE_LINT_ERROR, NULL,
+        g_strdup_printf (_ ("No program that reads GGUF knows the architecture “%s”."), config->architecture),
+        _ ("Export safetensors instead."));
   if (strcmp (config->architecture, "gpt2") == 0 && config->ffn != SWAGE_FFN_GELU_TANH)
     add (lint, SWAGE_LINT_ERROR, NULL,
          g_strdup (_ ("GGUF cannot say which activation a GPT-2 model has; this one's is not the usual.")),
          _ ("Export safetensors instead."));
   if (config->sliding_window > 0 && config->sliding_window < config->max_context)
     add (lint, SWAGE_LINT_WARNING, NULL,
-         g_strdup_printf (_ ("llama.cpp does not apply this architecture's sliding window; texts of more than %d tokens will differ."),
+         g_strdup_printf (_ ("llama.cpp does not apply this architecture's sliding window; texts of more "
+                             "than %d tokens will differ."),
                           config->sliding_window),
          NULL);
   GError *error = NULL;
-  SwageTokenizer *tokenizer = swage_model_get_gguf (model) == NULL ? swage_model_get_tokenizer (model, &error) : NULL;
+  SwageTokenizer *tokenizer
+      = swage_model_get_gguf (model) == NULL ? swage_model_get_tokenizer (model, &error) : NULL;
   if (error != NULL)
-    add (lint, SWAGE_LINT_WARNING, NULL, g_strdup_printf (_ ("The file will have no tokenizer: %s"), error->message), NULL);
+    add (lint, SWAGE_LINT_WARNING, NULL,
+         g_strdup_printf (_ ("The file will have no tokenizer: %s"), error->message), NULL);
   g_clear_error (&error);
   if (tokenizer != NULL && swage_tokenizer_get_info (tokenizer)->n_tokens > config->n_vocab)
     add (lint, SWAGE_LINT_ERROR, NULL,
@@ -136,7 +146,8 @@ lint_safetensors_model (Lint *lint)
   int n;
   if (swage_model_get_gguf (lint->run->model) == NULL)
     return;
-  add (lint, SWAGE_LINT_WARNING, NULL, g_strdup (_ ("The model comes from a GGUF file, so the folder will have no tokenizer files.")),
+  add (lint, SWAGE_LINT_WARNING, NULL,
+       g_strdup (_ ("The model comes from a GGUF file, so the folder will have no tokenizer files.")),
        _ ("Copy tokenizer.json and tokenizer_config.json from the original checkpoint."));
   if (swage_model_get_rope_factors (lint->run->model, &n) != NULL)
     add (lint, SWAGE_LINT_ERROR, NULL,
@@ -155,11 +166,11 @@ lint_layer (Lint *lint, const SwageTensor *layer, const SwageLinearSpec *spec)
   bool gguf = lint->run->format == SWAGE_EXPORT_GGUF;
   if (spec->parts & SWAGE_PART_ACT_QUANT)
     add (lint, SWAGE_LINT_ERROR, layer->name,
-         g_strdup_printf (_ ("%s cannot hold a quantizer of activations (layer %s)."), gguf ? "GGUF" : "transformers", layer->name),
+         g_strdup_printf (_ ("%s cannot hold a quantizer of activations."), gguf ? "GGUF" : "transformers"),
          _ ("Remove the step that quantizes activations from its recipe."));
   if (spec->parts & SWAGE_PART_BIAS && !had_bias && (!gguf || at->bias == SWAGE_BIAS_NONE))
     add (lint, SWAGE_LINT_ERROR, layer->name,
-         g_strdup_printf (_ ("The recipe gives layer %s a bias, for which the architecture has no place."), layer->name),
+         g_strdup (_ ("The recipe gives the layer a bias, for which the architecture has no place.")),
          _ ("Remove the step that corrects the bias from its recipe."));
 }
 
@@ -188,24 +199,32 @@ swage_export_lint_run (SwageExportRun *run)
     }
   if (multiplied > 0)
     add (&lint, SWAGE_LINT_NOTE, NULL,
-         g_strdup_printf (ngettext ("%d layer is multiplied out into a dense matrix: it does the same, but takes its full size.",
-                                    "%d layers are multiplied out into dense matrices: they do the same, but take their full size.",
-                                    (gulong)multiplied),
-                          multiplied),
+         g_strdup_printf (
+             ngettext (
+                 "%d layer is multiplied out into a dense matrix: it does the same, but takes its full size.",
+                 "%d layers are multiplied out into dense matrices: they do the same, but take their full "
+                 "size.",
+                 (gulong)multiplied),
+             multiplied),
          NULL);
   if (decoded > 0)
     add (&lint, SWAGE_LINT_NOTE, NULL,
-         g_strdup_printf (ngettext ("%d quantized layer is written as the values it stands for: the same results, but its full size.",
-                                    "%d quantized layers are written as the values they stand for: the same results, but their full size.",
+         g_strdup_printf (ngettext ("%d quantized layer is written as the values it stands for: the same "
+                                    "results, but its full size.",
+                                    "%d quantized layers are written as the values they stand for: the same "
+                                    "results, but their full size.",
                                     (gulong)decoded),
                           decoded),
          _ ("Export GGUF to keep the size."));
   if (pruned > 0)
     add (&lint, SWAGE_LINT_NOTE, NULL,
-         g_strdup_printf (ngettext ("%d layer is pruned; its zeros are stored like other values and save no space in the file.",
-                                    "%d layers are pruned; their zeros are stored like other values and save no space in the file.",
-                                    (gulong)pruned),
-                          pruned),
+         g_strdup_printf (
+             ngettext (
+                 "%d layer is pruned; its zeros are stored like other values and save no space in the file.",
+                 "%d layers are pruned; their zeros are stored like other values and save no space in the "
+                 "file.",
+                 (gulong)pruned),
+             pruned),
          NULL);
   g_ptr_array_sort (lint.items, compare_severity);
   return lint.items;

@@ -21,7 +21,8 @@ get_layer (const char *name, SwageJob *job, gpointer user_data, GError **error)
   SwageExportPlan *run = user_data;
   if (run->pipeline == NULL)
     {
-      g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_FAILED, _ ("There is no pipeline to compute layer “%s”."), name);
+      g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_FAILED, _ ("There is no pipeline to compute layer “%s”."),
+                   name);
       return NULL;
     }
   return swage_pipeline_get_layer (run->pipeline, run->plan, name, job, error);

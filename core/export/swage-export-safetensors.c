@@ -2,8 +2,9 @@
  *
  * A Hugging Face folder: tensors under their own names and in their own orientation, in one type throughout.
  *
- * transformers casts every tensor to the one type that config.json names, so mixing types in a file would lose what the wider ones hold.
- * Therefore: the source's type where all values are exact in it (nothing was changed, or pruned alone), else F32.
+ * transformers casts every tensor to the one type that config.json names, so mixing types in a file would
+ * lose what the wider ones hold. Therefore: the source's type where all values are exact in it (nothing was
+ * changed, or pruned alone), else F32.
  *
  * The folder is made beside the target under a hidden name and renamed when it is whole.
  */
@@ -54,7 +55,8 @@ choose_type (SwageExportRun *run)
     {
       const SwageLinearSpec *spec = &run->specs[i];
       bool stored = (spec->parts & ~(SwageParts)SWAGE_PART_BIAS) == SWAGE_PART_DENSE;
-      if (!stored || (type != SWAGE_TYPE_NONE && spec->weight.type != type) || spec->weight.type == SWAGE_TYPE_F32)
+      if (!stored || (type != SWAGE_TYPE_NONE && spec->weight.type != type)
+          || spec->weight.type == SWAGE_TYPE_F32)
         return SWAGE_TYPE_F32;
       type = spec->weight.type;
     }
@@ -95,7 +97,9 @@ add_entries (SwageExportRun *run, SwageType type)
       const SwageLinearSpec *spec = swage_export_run_get_spec (run, tensor);
       bool of_layer = swage_role_is_linear (tensor->role) || tensor->role == SWAGE_ROLE_TOKEN_EMBD;
       SwageExportEntry entry = {
-        .kind = spec != NULL ? SWAGE_ENTRY_LAYER : of_layer ? SWAGE_ENTRY_BIAS : SWAGE_ENTRY_FLOATS,
+        .kind = spec != NULL ? SWAGE_ENTRY_LAYER
+                : of_layer   ? SWAGE_ENTRY_BIAS
+                             : SWAGE_ENTRY_FLOATS,
         .name = target_name (run, tensor),
         .tensor = tensor,
         .type = type,
@@ -104,7 +108,8 @@ add_entries (SwageExportRun *run, SwageType type)
       };
       if (spec != NULL)
         {
-          entry.dense = (spec->parts & ~(SwageParts)SWAGE_PART_BIAS) != SWAGE_PART_DENSE || spec->weight.type != type;
+          entry.dense
+              = (spec->parts & ~(SwageParts)SWAGE_PART_BIAS) != SWAGE_PART_DENSE || spec->weight.type != type;
           entry.transposed = swage_export_find_arch_tensor (run->arch, tensor->role)->transposed;
           if (entry.transposed)
             {
@@ -123,8 +128,8 @@ entry_bytes (const SwageExportEntry *entry)
   return rows * swage_type_row_bytes (entry->type, entry->shape[entry->n_dims - 1]);
 }
 
-/* Where each shard begins: indices into the entries, and their number at the end. A shard ends before the tensor that would make it too
- * large, but not between a layer and its bias. */
+/* Where each shard begins: indices into the entries, and their number at the end. A shard ends before the
+ * tensor that would make it too large, but not between a layer and its bias. */
 static GArray *
 cut_shards (SwageExportRun *run)
 {
@@ -159,7 +164,9 @@ make_infos (SwageExportRun *run, guint begin, guint end)
   for (guint i = begin; i < end; i++)
     {
       const SwageExportEntry *entry = &g_array_index (run->entries, SwageExportEntry, i);
-      infos[i - begin] = (SwageTensorInfo){ .name = entry->name, .type = entry->type, .n_dims = entry->n_dims,
+      infos[i - begin] = (SwageTensorInfo){ .name = entry->name,
+                                            .type = entry->type,
+                                            .n_dims = entry->n_dims,
                                             .shape = { entry->shape[0], entry->shape[1] } };
     }
   return infos;
@@ -202,8 +209,8 @@ write_piece (const void *data, size_t n, gpointer writer, GError **error)
 }
 
 static bool
-write_shard (SwageExportRun *run, SwageExportFolder *folder, const char *name, guint begin, guint end, SwageJob *job,
-             GError **error)
+write_shard (SwageExportRun *run, SwageExportFolder *folder, const char *name, guint begin, guint end,
+             SwageJob *job, GError **error)
 {
   const char *metadata[5];
   fill_metadata (run, metadata);
@@ -258,10 +265,16 @@ write_config (SwageExportRun *run, SwageExportFolder *folder, SwageType type, GE
 static bool
 copy_others (SwageExportRun *run, SwageExportFolder *folder, GError **error)
 {
-  static const char *const names[]
-      = { "generation_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
-          "added_tokens.json", "vocab.json", "merges.txt", "tokenizer.model", "chat_template.jinja",
-          "chat_template.json" };
+  static const char *const names[] = { "generation_config.json",
+                                       "tokenizer.json",
+                                       "tokenizer_config.json",
+                                       "special_tokens_map.json",
+                                       "added_tokens.json",
+                                       "vocab.json",
+                                       "merges.txt",
+                                       "tokenizer.model",
+                                       "chat_template.jinja",
+                                       "chat_template.json" };
   if (swage_model_get_gguf (run->model) != NULL)
     return true;
   for (size_t i = 0; i < G_N_ELEMENTS (names); i++)
@@ -285,18 +298,21 @@ copy_others (SwageExportRun *run, SwageExportFolder *folder, GError **error)
 }
 
 bool
-swage_export_safetensors (SwageExportRun *run, const char *path, SwageJob *job, SwageExportResult *result, GError **error)
+swage_export_safetensors (SwageExportRun *run, const char *path, SwageJob *job, SwageExportResult *result,
+                          GError **error)
 {
   SwageType type = choose_type (run);
   add_entries (run, type);
   g_autoptr (GArray) cuts = cut_shards (run);
-  g_autoptr (SwageExportFolder) folder = swage_export_folder_new (path, run->total, run->options.overwrite, error);
+  g_autoptr (SwageExportFolder) folder
+      = swage_export_folder_new (path, run->total, run->options.overwrite, error);
   if (folder == NULL)
     return false;
   for (guint s = 0; s + 1 < cuts->len; s++)
     {
       g_autofree char *name = shard_name (s, cuts->len - 1);
-      if (!write_shard (run, folder, name, g_array_index (cuts, guint, s), g_array_index (cuts, guint, s + 1), job, error))
+      if (!write_shard (run, folder, name, g_array_index (cuts, guint, s), g_array_index (cuts, guint, s + 1),
+                        job, error))
         return false;
     }
   return (cuts->len <= 2 || write_index (run, folder, cuts, error)) && write_config (run, folder, type, error)

@@ -15,11 +15,12 @@ static json_t *
 load_beside (SwageModel *model, const char *name)
 {
   g_autofree char *path = g_build_filename (swage_model_get_folder (model), name, NULL);
-  return g_file_test (path, G_FILE_TEST_IS_REGULAR) ? swage_json_load (path, MAX_TOKENIZER_CONFIG, NULL) : NULL;
+  return g_file_test (path, G_FILE_TEST_IS_REGULAR) ? swage_json_load (path, MAX_TOKENIZER_CONFIG, NULL)
+                                                    : NULL;
 }
 
-/* The chat template: a file of its own in newer checkpoints, or a key of tokenizer_config.json (a text, or a list of named ones of which
- * "default" counts). */
+/* The chat template: a file of its own in newer checkpoints, or a key of tokenizer_config.json (a text, or a
+ * list of named ones of which "default" counts). */
 static char *
 get_chat_template (SwageModel *model)
 {
@@ -38,9 +39,9 @@ get_chat_template (SwageModel *model)
   size_t i;
   if (json_is_string (value))
     return g_strdup (json_string_value (value));
-  json_array_foreach (value, i, item)
-    if (g_strcmp0 (json_string_value (json_object_get (item, "name")), "default") == 0)
-      return g_strdup (json_string_value (json_object_get (item, "template")));
+  json_array_foreach (
+      value, i, item) if (g_strcmp0 (json_string_value (json_object_get (item, "name")), "default")
+                          == 0) return g_strdup (json_string_value (json_object_get (item, "template")));
   return NULL;
 }
 
@@ -68,10 +69,11 @@ set_id (SwageGgufWriter *w, const char *key, int id)
     swage_gguf_writer_set_u32 (w, key, (uint32_t)id);
 }
 
-/* Pieces, scores and kinds for all rows of the embedding: rows beyond the tokenizer's tokens (vocabularies are padded to round numbers)
- * get names of their own and the kind "unused". */
+/* Pieces, scores and kinds for all rows of the embedding: rows beyond the tokenizer's tokens (vocabularies
+ * are padded to round numbers) get names of their own and the kind "unused". */
 static void
-set_tokens (SwageTokenizer *tokenizer, const SwageTokenizerInfo *info, int n_vocab, bool scored, SwageGgufWriter *w)
+set_tokens (SwageTokenizer *tokenizer, const SwageTokenizerInfo *info, int n_vocab, bool scored,
+            SwageGgufWriter *w)
 {
   g_autofree const char **pieces = g_new (const char *, n_vocab);
   g_autofree size_t *lengths = g_new (size_t, n_vocab);
@@ -82,7 +84,9 @@ set_tokens (SwageTokenizer *tokenizer, const SwageTokenizerInfo *info, int n_voc
     {
       SwageTokenKind kind = SWAGE_TOKEN_UNUSED;
       scores[i] = 0;
-      pieces[i] = i < info->n_tokens ? swage_tokenizer_get_piece (tokenizer, i, &lengths[i], &scores[i], &kind) : NULL;
+      pieces[i] = i < info->n_tokens
+                      ? swage_tokenizer_get_piece (tokenizer, i, &lengths[i], &scores[i], &kind)
+                      : NULL;
       if (pieces[i] == NULL)
         {
           char *name = g_strdup_printf ("[PAD%d]", i);
@@ -130,8 +134,10 @@ swage_export_gguf_tokenizer (SwageModel *model, SwageGgufWriter *w, GError **err
       const char *const *merges = swage_tokenizer_get_merges (tokenizer, &n);
       swage_gguf_writer_set_strings (w, "tokenizer.ggml.merges", merges, NULL, n);
     }
-  set_id (w, "tokenizer.ggml.bos_token_id", info->bos >= 0 ? info->bos : get_config_id (model, "bos_token_id", n_vocab));
-  set_id (w, "tokenizer.ggml.eos_token_id", info->eos >= 0 ? info->eos : get_config_id (model, "eos_token_id", n_vocab));
+  set_id (w, "tokenizer.ggml.bos_token_id",
+          info->bos >= 0 ? info->bos : get_config_id (model, "bos_token_id", n_vocab));
+  set_id (w, "tokenizer.ggml.eos_token_id",
+          info->eos >= 0 ? info->eos : get_config_id (model, "eos_token_id", n_vocab));
   set_id (w, "tokenizer.ggml.unknown_token_id", info->unk);
   set_id (w, "tokenizer.ggml.padding_token_id", info->pad);
   swage_gguf_writer_set_bool (w, "tokenizer.ggml.add_bos_token", info->add_bos);

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * Entries to bytes. A layer is fetched, written and dropped. Where its matrix is stored as it is, the bytes go through untouched (or with
- * their rows in another order); where it has to be multiplied out,
+ * Entries to bytes. A layer is fetched, written and dropped. Where its matrix is stored as it is, the bytes
+ * go through untouched (or with their rows in another order); where it has to be multiplied out,
  *
  *   row o  =  Ŵ[o,:] + B[o,:]·A + S[o,:],
  *
- * that happens a few MiB of rows at a time, in double precision before the one rounding, so that memory is bounded by the factors.
+ * that happens a few MiB of rows at a time, in double precision before the one rounding, so that memory is
+ * bounded by the factors.
  */
 #include "core/base/swage-error.h"
 #include "core/base/swage-pool.h"
@@ -18,8 +19,8 @@
 #define PIECE ((size_t)4 << 20)
 
 static bool
-write_bytes (SwageExportRun *run, const uint8_t *data, size_t n, SwageExportWriteFunc write, gpointer writer, SwageJob *job,
-             GError **error)
+write_bytes (SwageExportRun *run, const uint8_t *data, size_t n, SwageExportWriteFunc write, gpointer writer,
+             SwageJob *job, GError **error)
 {
   for (size_t at = 0; at < n;)
     {
@@ -131,8 +132,8 @@ write_transposed (SwageExportRun *run, const uint8_t *data, const SwageLinear *l
 }
 
 static bool
-write_dense (SwageExportRun *run, const SwageExportEntry *entry, const SwageLinear *linear, SwageExportWriteFunc write,
-             gpointer writer, SwageJob *job, GError **error)
+write_dense (SwageExportRun *run, const SwageExportEntry *entry, const SwageLinear *linear,
+             SwageExportWriteFunc write, gpointer writer, SwageJob *job, GError **error)
 {
   Dense dense = { .linear = linear, .type = entry->type, .permuted = entry->permuted };
   g_autofree float *a = NULL;
@@ -172,8 +173,8 @@ write_dense (SwageExportRun *run, const SwageExportEntry *entry, const SwageLine
 /* ---- as it is ---- */
 
 static bool
-write_packed (SwageExportRun *run, const SwageExportEntry *entry, const SwageLinear *linear, SwageExportWriteFunc write,
-              gpointer writer, SwageJob *job, GError **error)
+write_packed (SwageExportRun *run, const SwageExportEntry *entry, const SwageLinear *linear,
+              SwageExportWriteFunc write, gpointer writer, SwageJob *job, GError **error)
 {
   const SwageWeight *weight = linear->weight;
   size_t n = (size_t)weight->rows * weight->row_bytes;
@@ -229,12 +230,14 @@ fetch_layer (SwageExportRun *run, const SwageExportEntry *entry, SwageJob *job, 
     return NULL;
 
   const SwageLinearSpec *spec = swage_export_run_get_spec (run, entry->tensor);
-  bool plain = linear->weight != NULL && linear->a == NULL && linear->sparse == NULL && linear->transform == NULL;
+  bool plain
+      = linear->weight != NULL && linear->a == NULL && linear->sparse == NULL && linear->transform == NULL;
   if (linear->n_out != spec->n_out || linear->n_in != spec->n_in || linear->act_quant != NULL
       || (linear->bias != NULL) != ((spec->parts & SWAGE_PART_BIAS) != 0)
       || (!entry->dense && (!plain || linear->weight->type != entry->type)))
     {
-      g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_FAILED, _ ("Layer “%s” came out other than the plan foresaw."), name);
+      g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_FAILED,
+                   _ ("Layer “%s” came out other than the plan foresaw."), name);
       swage_linear_unref (linear);
       return NULL;
     }
@@ -242,8 +245,8 @@ fetch_layer (SwageExportRun *run, const SwageExportEntry *entry, SwageJob *job, 
 }
 
 static bool
-write_tensor (SwageExportRun *run, const SwageExportEntry *entry, const SwageLinear *linear, SwageExportWriteFunc write,
-              gpointer writer, SwageJob *job, GError **error)
+write_tensor (SwageExportRun *run, const SwageExportEntry *entry, const SwageLinear *linear,
+              SwageExportWriteFunc write, gpointer writer, SwageJob *job, GError **error)
 {
   int64_t n = 0;
   g_autofree float *values = NULL;
@@ -270,8 +273,8 @@ write_tensor (SwageExportRun *run, const SwageExportEntry *entry, const SwageLin
 }
 
 bool
-swage_export_write_entries (SwageExportRun *run, guint begin, guint end, SwageExportWriteFunc write, gpointer writer,
-                            SwageJob *job, GError **error)
+swage_export_write_entries (SwageExportRun *run, guint begin, guint end, SwageExportWriteFunc write,
+                            gpointer writer, SwageJob *job, GError **error)
 {
   SwageLinear *linear = NULL;
   int block = -1;
@@ -298,7 +301,8 @@ swage_export_write_entries (SwageExportRun *run, guint begin, guint end, SwageEx
           swage_job_begin (job, upto, stage_write);
           ok = linear != NULL;
         }
-      ok = ok && swage_job_step (job, 0, 1, error) && write_tensor (run, entry, linear, write, writer, job, error);
+      ok = ok && swage_job_step (job, 0, 1, error)
+           && write_tensor (run, entry, linear, write, writer, job, error);
     }
   swage_linear_unref (linear);
   if (block >= 0)

@@ -50,8 +50,8 @@ swage_export_format_from_id (const char *id, SwageExportFormat *format)
 char *
 swage_export_format_suggest_name (SwageExportFormat format, SwageModel *model, const char *suffix)
 {
-  char *name = g_strconcat (swage_model_get_name (model), suffix != NULL ? "-" : "", suffix != NULL ? suffix : "",
-                            formats[format].folder ? "" : ".gguf", NULL);
+  char *name = g_strconcat (swage_model_get_name (model), suffix != NULL ? "-" : "",
+                            suffix != NULL ? suffix : "", formats[format].folder ? "" : ".gguf", NULL);
   return g_strdelimit (name, "/\\:", '-');
 }
 
@@ -92,21 +92,25 @@ spec_of_tensor (SwageModel *model, const SwageTensor *tensor, SwageLinearSpec *s
 }
 
 bool
-swage_export_run_init (SwageExportRun *run, SwageModel *model, SwageExportFormat format, const SwageExportSource *source,
-                       const SwageExportOptions *options, GError **error)
+swage_export_run_init (SwageExportRun *run, SwageModel *model, SwageExportFormat format,
+                       const SwageExportSource *source, const SwageExportOptions *options, GError **error)
 {
   static const SwageExportOptions defaults = SWAGE_EXPORT_OPTIONS_INIT;
   int n = swage_model_get_n_layers (model);
-  *run = (SwageExportRun){ .model = model, .arch = swage_model_get_arch (model), .source = source, .format = format };
+  *run = (SwageExportRun){
+    .model = model, .arch = swage_model_get_arch (model), .source = source, .format = format
+  };
   run->options = options != NULL ? *options : defaults;
   run->specs = g_new0 (SwageLinearSpec, n);
   run->entries = g_array_new (FALSE, TRUE, sizeof (SwageExportEntry));
   g_array_set_clear_func (run->entries, entry_clear);
 
   SwageType dense = run->options.dense_type;
-  if (dense != SWAGE_TYPE_NONE && dense != SWAGE_TYPE_F32 && dense != SWAGE_TYPE_F16 && dense != SWAGE_TYPE_BF16)
+  if (dense != SWAGE_TYPE_NONE && dense != SWAGE_TYPE_F32 && dense != SWAGE_TYPE_F16
+      && dense != SWAGE_TYPE_BF16)
     {
-      g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_INVALID, _ ("The type of dense layers must be f32, f16 or bf16."));
+      g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_INVALID,
+                   _ ("The type of dense layers must be f32, f16 or bf16."));
       return false;
     }
   for (int i = 0; i < n; i++)
@@ -130,7 +134,8 @@ swage_export_run_clear (SwageExportRun *run)
 const SwageLinearSpec *
 swage_export_run_get_spec (SwageExportRun *run, const SwageTensor *tensor)
 {
-  /* entries are made in the order of the layers, but a search is quick enough: some thousand layers at most */
+  /* entries are made in the order of the layers, but a search is quick enough: some thousand layers at most
+   */
   for (int i = 0; i < swage_model_get_n_layers (run->model); i++)
     if (swage_model_get_layer (run->model, i) == tensor)
       return &run->specs[i];
@@ -172,8 +177,11 @@ check (SwageExportRun *run, GError **error)
   const SwageLintItem *first = items->len > 0 ? items->pdata[0] : NULL;
   if (first == NULL || first->severity != SWAGE_LINT_ERROR)
     return true;
-  g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_UNSUPPORTED, "%s%s%s", first->message, first->fix != NULL ? " " : "",
-               first->fix != NULL ? first->fix : "");
+  g_autofree char *text = g_strjoin (" ", first->message, first->fix, NULL);
+  if (first->layer != NULL)
+    g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_UNSUPPORTED, _ ("Layer “%s”: %s"), first->layer, text);
+  else
+    g_set_error_literal (error, SWAGE_ERROR, SWAGE_ERROR_UNSUPPORTED, text);
   return false;
 }
 

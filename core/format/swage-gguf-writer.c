@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Writing GGUF version 3: the layout is at the top of swage-gguf.c. Metadata is kept encoded, as (kind, payload), so that
- * what was copied from another file comes out as it went in.
+ * Writing GGUF version 3: the layout is at the top of swage-gguf.c. Metadata is kept encoded, as (kind,
+ * payload), so that what was copied from another file comes out as it went in.
  */
 #include "core/base/swage-error.h"
 #include "core/format/swage-gguf.h"
@@ -157,8 +157,8 @@ swage_gguf_writer_set_string (SwageGgufWriter *w, const char *key, const char *v
 }
 
 void
-swage_gguf_writer_set_strings (SwageGgufWriter *w, const char *key, const char *const *values, const size_t *lengths,
-                               int64_t n)
+swage_gguf_writer_set_strings (SwageGgufWriter *w, const char *key, const char *const *values,
+                               const size_t *lengths, int64_t n)
 {
   GByteArray *payload = begin_array (w, key, SWAGE_GGUF_STRING, n);
   for (int64_t i = 0; i < n; i++)
@@ -182,7 +182,8 @@ swage_gguf_writer_set_ints (SwageGgufWriter *w, const char *key, const int32_t *
 }
 
 void
-swage_gguf_writer_set_raw (SwageGgufWriter *w, const char *key, SwageGgufKind kind, const uint8_t *payload, size_t n)
+swage_gguf_writer_set_raw (SwageGgufWriter *w, const char *key, SwageGgufKind kind, const uint8_t *payload,
+                           size_t n)
 {
   g_byte_array_append (begin_entry (w, key, kind), payload, (guint)n);
 }
@@ -204,7 +205,8 @@ padded (uint64_t value, uint64_t alignment)
 }
 
 void
-swage_gguf_writer_add_tensor (SwageGgufWriter *w, const char *name, SwageType type, int n_dims, const int64_t *shape)
+swage_gguf_writer_add_tensor (SwageGgufWriter *w, const char *name, SwageType type, int n_dims,
+                              const int64_t *shape)
 {
   g_return_if_fail (w->out == NULL);
   SwageTensorInfo *info = g_new0 (SwageTensorInfo, 1);
@@ -276,7 +278,8 @@ swage_gguf_writer_start (SwageGgufWriter *w, const char *path, bool overwrite, G
           || strlen (info->name) > MAX_NAME)
         {
           g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_UNSUPPORTED,
-                       _ ("GGUF cannot hold tensor “%s”: its type, the length of its rows or its name is not possible there."),
+                       _ ("GGUF cannot hold tensor “%s”: its type, the length of its rows or its name is not "
+                          "possible there."),
                        info->name);
           return false;
         }
@@ -301,7 +304,8 @@ swage_gguf_writer_write (SwageGgufWriter *w, const void *data, size_t n, GError 
     {
       if (w->current == w->tensors->len)
         {
-          g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_FAILED, _ ("More data than declared was given for “%s”."), w->path);
+          g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_FAILED,
+                       _ ("More data than declared was given for “%s”."), w->path);
           return false;
         }
       const SwageTensorInfo *info = w->tensors->pdata[w->current];
@@ -327,7 +331,8 @@ swage_gguf_writer_commit (SwageGgufWriter *w, char **sha256, uint64_t *bytes, GE
 {
   if (w->current != w->tensors->len)
     {
-      g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_FAILED, _ ("Less data than declared was given for “%s”."), w->path);
+      g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_FAILED, _ ("Less data than declared was given for “%s”."),
+                   w->path);
       return false;
     }
   if (bytes != NULL)

@@ -4,14 +4,15 @@
  *
  *  1. "GGUF", u32 version (2 or 3; version 1 had 32-bit lengths and is gone).
  *  2. u64 number of tensors, u64 number of metadata entries.
- *  3. Metadata: key (string), u32 kind, value. A string is u64 length and bytes without a terminator; an array is u32 kind of
- *     its elements, u64 count, elements; a bool is one byte.
- *  4. Tensors: name (string), u32 n_dims, u64 ne[n_dims] with the row first, u32 type, u64 offset into the data section.
+ *  3. Metadata: key (string), u32 kind, value. A string is u64 length and bytes without a terminator;
+ *     an array is u32 kind of its elements, u64 count, elements; a bool is one byte.
+ *  4. Tensors: name (string), u32 n_dims, u64 ne[n_dims] with the row first, u32 type, u64 offset into
+ *     the data section.
  *  5. Padding to the alignment ("general.alignment", a power of two, else 32).
  *  6. Data: every tensor at exactly the sum of the padded sizes before it.
  *
- * A file in parts (NAME-00001-of-00003.gguf) has "split.no", "split.count" and "split.tensors.count" in each part; the rest of the
- * metadata is in the first.
+ * A file in parts (NAME-00001-of-00003.gguf) has "split.no", "split.count" and "split.tensors.count" in each
+ * part; the rest of the metadata is in the first.
  *
  * Reading walks the metadata once, hopping over values; a value is converted when it is first asked for.
  */
@@ -20,6 +21,7 @@
 #include "core/format/swage-mapping.h"
 
 #include <glib/gi18n-lib.h>
+#include <inttypes.h>
 #include <math.h>
 #include <string.h>
 
@@ -40,9 +42,9 @@ typedef struct
   SwageGgufKind kind, element; /* element: of an array */
   const uint8_t *payload;
   size_t n;
-  int64_t count;    /* elements of an array */
-  void *converted;  /* by the first getter, under the lock: char *, const char **, float * or int32_t * */
-  char *blob;       /* what the strings of an array lie in */
+  int64_t count;   /* elements of an array */
+  void *converted; /* by the first getter, under the lock: char *, const char **, float * or int32_t * */
+  char *blob;      /* what the strings of an array lie in */
   size_t *lengths;
   SwageGgufKind converted_to; /* STRING, F32 or I32 */
 } Entry;
@@ -72,11 +74,11 @@ static const struct
   const char *name;
   int block, bytes;
 } foreign_types[] = {
-  { 9, "Q8_1", 32, 36 },      { 15, "Q8_K", 256, 292 },   { 16, "IQ2_XXS", 256, 66 }, { 17, "IQ2_XS", 256, 74 },
-  { 18, "IQ3_XXS", 256, 98 }, { 19, "IQ1_S", 256, 50 },   { 21, "IQ3_S", 256, 110 },  { 22, "IQ2_S", 256, 82 },
-  { 24, "I8", 1, 1 },         { 25, "I16", 1, 2 },        { 26, "I32", 1, 4 },        { 27, "I64", 1, 8 },
-  { 28, "F64", 1, 8 },        { 29, "IQ1_M", 256, 56 },   { 34, "TQ1_0", 256, 54 },   { 35, "TQ2_0", 256, 66 },
-  { 39, "MXFP4", 32, 17 },    { 40, "NVFP4", 64, 36 },    { 41, "Q1_0", 128, 18 },    { 42, "Q2_0", 64, 18 },
+  { 9, "Q8_1", 32, 36 },      { 15, "Q8_K", 256, 292 }, { 16, "IQ2_XXS", 256, 66 }, { 17, "IQ2_XS", 256, 74 },
+  { 18, "IQ3_XXS", 256, 98 }, { 19, "IQ1_S", 256, 50 }, { 21, "IQ3_S", 256, 110 },  { 22, "IQ2_S", 256, 82 },
+  { 24, "I8", 1, 1 },         { 25, "I16", 1, 2 },      { 26, "I32", 1, 4 },        { 27, "I64", 1, 8 },
+  { 28, "F64", 1, 8 },        { 29, "IQ1_M", 256, 56 }, { 34, "TQ1_0", 256, 54 },   { 35, "TQ2_0", 256, 66 },
+  { 39, "MXFP4", 32, 17 },    { 40, "NVFP4", 64, 36 },  { 41, "Q1_0", 128, 18 },    { 42, "Q2_0", 64, 18 },
 };
 
 /* ---- a cursor that cannot run over the end ---- */
@@ -138,7 +140,7 @@ take_name (Cursor *c, uint64_t max, const char *what, GError **error)
   uint64_t n = take_int (c, 8);
   if (!c->failed && (n == 0 || n > max))
     {
-      CORRUPT (_ ("“%s” has a %s of %" G_GUINT64_FORMAT " bytes at byte %zu; 1 to %" G_GUINT64_FORMAT " are possible."),
+      CORRUPT (_ ("“%s” has a %s of %" PRIu64 " bytes at byte %zu; 1 to %" PRIu64 " are possible."),
                c->origin, what, n, c->at - 8, max);
       return NULL;
     }
@@ -167,7 +169,7 @@ skip_value (Cursor *c, uint64_t kind, int depth, SwageGgufKind *element, int64_t
       int bytes = kind_bytes (kind);
       if (bytes < 0)
         {
-          CORRUPT (_ ("“%s” has metadata of unknown kind %" G_GUINT64_FORMAT " at byte %zu."), c->origin, kind, c->at);
+          CORRUPT (_ ("“%s” has metadata of unknown kind %" PRIu64 " at byte %zu."), c->origin, kind, c->at);
           return false;
         }
       return take (c, (uint64_t)bytes, &p);
@@ -294,8 +296,8 @@ parse_tensor (Cursor *c, GError **error)
   uint64_t n_dims = take_int (c, 4);
   if (!c->failed && n_dims > MAX_DIMS)
     {
-      CORRUPT (_ ("Tensor “%s” in “%s” has %" G_GUINT64_FORMAT " dimensions; at most %d are possible."), name, c->origin,
-               n_dims, MAX_DIMS);
+      CORRUPT (_ ("Tensor “%s” in “%s” has %" PRIu64 " dimensions; at most %d are possible."), name,
+               c->origin, n_dims, MAX_DIMS);
       return NULL;
     }
 
@@ -318,7 +320,7 @@ parse_tensor (Cursor *c, GError **error)
   if (!describe_type (type, info, &block, &bytes))
     {
       g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_UNSUPPORTED,
-                   _ ("Tensor “%s” in “%s” is stored in type %" G_GUINT64_FORMAT ", which is not known here."), name,
+                   _ ("Tensor “%s” in “%s” is stored in type %" PRIu64 ", which is not known here."), name,
                    c->origin, type);
       return NULL;
     }
@@ -345,7 +347,8 @@ pad_to (uint64_t *value, uint64_t alignment)
 
 /* One file's header, appended to `gguf` as part `file`. Metadata is taken from the first part alone. */
 static bool
-parse_part (SwageGguf *gguf, const uint8_t *data, size_t n, uint64_t size, int file, const char *origin, GError **error)
+parse_part (SwageGguf *gguf, const uint8_t *data, size_t n, uint64_t size, int file, const char *origin,
+            GError **error)
 {
   Cursor c = { .data = data, .n = n, .origin = origin };
   g_autoptr (GHashTable) names = g_hash_table_new (g_str_hash, g_str_equal);
@@ -359,15 +362,16 @@ parse_part (SwageGguf *gguf, const uint8_t *data, size_t n, uint64_t size, int f
   if (!c.failed && version != 2 && version != 3)
     {
       g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_UNSUPPORTED,
-                   (version & 0xffff) == 0 ? _ ("“%s” is a big-endian GGUF file, which cannot be read here (version %u).")
-                                           : _ ("“%s” is GGUF version %u; versions 2 and 3 can be read."),
+                   (version & 0xffff) == 0
+                       ? _ ("“%s” is a big-endian GGUF file, which cannot be read here (version %u).")
+                       : _ ("“%s” is GGUF version %u; versions 2 and 3 can be read."),
                    origin, (unsigned)version);
       return false;
     }
   uint64_t n_tensors = take_int (&c, 8), n_keys = take_int (&c, 8);
   if (!c.failed && (n_tensors > MAX_TENSORS || n_keys > MAX_KEYS))
     {
-      CORRUPT (_ ("“%s” claims %" G_GUINT64_FORMAT " tensors and %" G_GUINT64_FORMAT
+      CORRUPT (_ ("“%s” claims %" PRIu64 " tensors and %" PRIu64
                   " metadata entries; at most %d and %d are possible."),
                origin, n_tensors, n_keys, MAX_TENSORS, MAX_KEYS);
       return false;
@@ -378,8 +382,8 @@ parse_part (SwageGguf *gguf, const uint8_t *data, size_t n, uint64_t size, int f
 
   int64_t alignment = DEFAULT_ALIGNMENT;
   if (g_hash_table_contains (gguf->keys, "general.alignment")
-      && (!swage_gguf_get_int (gguf, "general.alignment", &alignment) || alignment < 1 || alignment > MAX_ALIGNMENT
-          || (alignment & (alignment - 1)) != 0))
+      && (!swage_gguf_get_int (gguf, "general.alignment", &alignment) || alignment < 1
+          || alignment > MAX_ALIGNMENT || (alignment & (alignment - 1)) != 0))
     {
       CORRUPT (_ ("“general.alignment” in “%s” is not a power of two up to %u."), origin, MAX_ALIGNMENT);
       return false;
@@ -403,7 +407,7 @@ parse_part (SwageGguf *gguf, const uint8_t *data, size_t n, uint64_t size, int f
         }
       if (info->offset != end)
         {
-          CORRUPT (_ ("Tensor “%s” in “%s” begins at %" G_GUINT64_FORMAT " and not at %" G_GUINT64_FORMAT
+          CORRUPT (_ ("Tensor “%s” in “%s” begins at %" PRIu64 " and not at %" PRIu64
                       ", where the one before it ends."),
                    info->name, origin, info->offset, end);
           return false;
@@ -422,9 +426,9 @@ parse_part (SwageGguf *gguf, const uint8_t *data, size_t n, uint64_t size, int f
       SwageTensorInfo *info = gguf->tensors->pdata[i];
       if (base > size || info->offset > size - base || info->bytes > size - base - info->offset)
         {
-          CORRUPT (_ ("“%s” is cut off: tensor “%s” should end at byte %" G_GUINT64_FORMAT ", the file has %" G_GUINT64_FORMAT
-                      "."),
-                   origin, info->name, base + info->offset + info->bytes, size);
+          CORRUPT (
+              _ ("“%s” is cut off: tensor “%s” should end at byte %" PRIu64 ", the file has %" PRIu64 "."),
+              origin, info->name, base + info->offset + info->bytes, size);
           return false;
         }
       info->offset += base;
@@ -433,7 +437,7 @@ parse_part (SwageGguf *gguf, const uint8_t *data, size_t n, uint64_t size, int f
 
 cut_off:
   if (c.failed && (error == NULL || *error == NULL))
-    CORRUPT (_ ("“%s” is cut off or damaged: its header does not end within the file (%" G_GUINT64_FORMAT " bytes)."),
+    CORRUPT (_ ("“%s” is cut off or damaged: its header does not end within the file (%" PRIu64 " bytes)."),
              origin, size);
   return false;
 }
@@ -504,12 +508,12 @@ open_part (SwageGguf *gguf, const char *path, GError **error)
   return true;
 }
 
-/* The prefix of "PREFIX-00002-of-00003.gguf" for the counts that the metadata has; NULL when the name is not like that. */
+/* The prefix of "PREFIX-00002-of-00003.gguf" for the counts that the metadata has; NULL when the name is not
+ * like that. */
 static char *
 split_prefix (const char *path, int64_t part, int64_t count)
 {
-  g_autofree char *suffix
-      = g_strdup_printf ("-%05" G_GINT64_FORMAT "-of-%05" G_GINT64_FORMAT ".gguf", part + 1, count);
+  g_autofree char *suffix = g_strdup_printf ("-%05" PRId64 "-of-%05" PRId64 ".gguf", part + 1, count);
   return g_str_has_suffix (path, suffix) ? g_strndup (path, strlen (path) - strlen (suffix)) : NULL;
 }
 
@@ -526,15 +530,15 @@ swage_gguf_open (const char *path, GError **error)
   g_autofree char *shown = g_filename_display_name (path);
   if (!swage_gguf_get_int (gguf, "split.no", &number) || number < 0 || number >= count || count > MAX_PARTS)
     {
-      CORRUPT (_ ("“%s” is one of %" G_GINT64_FORMAT " parts but does not say which."), shown, count);
+      CORRUPT (_ ("“%s” is one of %" PRId64 " parts but does not say which."), shown, count);
       return NULL;
     }
   g_autofree char *prefix = split_prefix (path, number, count);
   if (prefix == NULL)
     {
       g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_NOT_FOUND,
-                   _ ("“%s” is part %" G_GINT64_FORMAT " of %" G_GINT64_FORMAT
-                      "; to find the others, its name must end in “-%05" G_GINT64_FORMAT "-of-%05" G_GINT64_FORMAT ".gguf”."),
+                   _ ("“%s” is part %" PRId64 " of %" PRId64
+                      "; to find the others, its name must end in “-%05" PRId64 "-of-%05" PRId64 ".gguf”."),
                    shown, number + 1, count, number + 1, count);
       return NULL;
     }
@@ -543,7 +547,7 @@ swage_gguf_open (const char *path, GError **error)
   for (int64_t i = 0; i < count; i++)
     {
       g_autofree char *name
-          = g_strdup_printf ("%s-%05" G_GINT64_FORMAT "-of-%05" G_GINT64_FORMAT ".gguf", prefix, i + 1, count);
+          = g_strdup_printf ("%s-%05" PRId64 "-of-%05" PRId64 ".gguf", prefix, i + 1, count);
       g_autoptr (SwageGguf) part = gguf_new ();
       if (!open_part (part, name, error))
         return NULL;
@@ -553,7 +557,7 @@ swage_gguf_open (const char *path, GError **error)
       if (part_number != i || part_count != count)
         {
           g_autofree char *part_shown = g_filename_display_name (name);
-          CORRUPT (_ ("“%s” is not part %" G_GINT64_FORMAT " of the %" G_GINT64_FORMAT " that “%s” belongs to."), part_shown,
+          CORRUPT (_ ("“%s” is not part %" PRId64 " of the %" PRId64 " that “%s” belongs to."), part_shown,
                    i + 1, count, shown);
           return NULL;
         }
@@ -586,7 +590,7 @@ swage_gguf_open (const char *path, GError **error)
     }
   if (total != (int64_t)whole->tensors->len)
     {
-      CORRUPT (_ ("The parts of “%s” have %u tensors together; %" G_GINT64_FORMAT " are declared."), shown,
+      CORRUPT (_ ("The parts of “%s” have %u tensors together; %" PRId64 " are declared."), shown,
                whole->tensors->len, total);
       return NULL;
     }
@@ -648,7 +652,9 @@ decode_number (SwageGgufKind kind, const uint8_t *p, int64_t *i, double *d, bool
   *is_int = true;
   switch (kind)
     {
-    case SWAGE_GGUF_U8: case SWAGE_GGUF_U16: case SWAGE_GGUF_U32:
+    case SWAGE_GGUF_U8:
+    case SWAGE_GGUF_U16:
+    case SWAGE_GGUF_U32:
       *i = (int64_t)v;
       break;
     case SWAGE_GGUF_U64:
@@ -656,10 +662,18 @@ decode_number (SwageGgufKind kind, const uint8_t *p, int64_t *i, double *d, bool
         return false;
       *i = (int64_t)v;
       break;
-    case SWAGE_GGUF_I8: *i = (int8_t)v; break;
-    case SWAGE_GGUF_I16: *i = (int16_t)v; break;
-    case SWAGE_GGUF_I32: *i = (int32_t)v; break;
-    case SWAGE_GGUF_I64: *i = (int64_t)v; break;
+    case SWAGE_GGUF_I8:
+      *i = (int8_t)v;
+      break;
+    case SWAGE_GGUF_I16:
+      *i = (int16_t)v;
+      break;
+    case SWAGE_GGUF_I32:
+      *i = (int32_t)v;
+      break;
+    case SWAGE_GGUF_I64:
+      *i = (int64_t)v;
+      break;
     case SWAGE_GGUF_F32:
       {
         uint32_t bits = (uint32_t)v;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * GMappedFile would do but for two things: it waits on a pipe that nobody writes to, and it says of a folder only
- * that there is "no such device".
+ * GMappedFile would do but for two things: it waits on a pipe that nobody writes to, and it says of a folder
+ * only that there is "no such device".
  */
 #include "core/format/swage-mapping.h"
 #include "core/base/swage-error.h"
@@ -69,7 +69,8 @@ swage_mapping_open (const char *path, GError **error)
   return bytes;
 }
 
-/* madvise() wants whole pages: `outward` takes those that the range touches, else those that lie within it. */
+/* madvise() wants whole pages: `outward` takes those that the range touches, else those that lie within it.
+ */
 static void
 advise (const void *data, gsize n, int advice, bool outward)
 {
@@ -87,8 +88,8 @@ swage_mapping_prefetch (const void *data, gsize n)
   advise (data, n, MADV_WILLNEED, true);
 }
 
-/* MADV_DONTNEED drops the process's own page tables; what others share with us stays in the file cache, and a late
- * reader only faults it in again. */
+/* MADV_DONTNEED drops the process's own page tables; what others share with us stays in the file cache, and a
+ * late reader only faults it in again. */
 void
 swage_mapping_release (const void *data, gsize n)
 {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * The header is checked as a whole before the first tensor is handed out, by the rules of the reference reader
- * (https://github.com/huggingface/safetensors): sizes follow from shapes, tensors lie one behind the other from the
- * first byte of the buffer to its last. After that every offset is safe and readers need no checks of their own.
+ * The header is checked as a whole before the first tensor is handed out, by the rules of the reference
+ * reader (https://github.com/huggingface/safetensors): sizes follow from shapes, tensors lie one behind the
+ * other from the first byte of the buffer to its last. After that every offset is safe and readers need no
+ * checks of their own.
  */
 #include "core/format/swage-safetensors.h"
 #include "core/base/swage-error.h"
@@ -10,6 +11,7 @@
 #include "core/format/swage-mapping.h"
 
 #include <glib/gi18n-lib.h>
+#include <inttypes.h>
 #include <string.h>
 
 #define MAX_HEADER 100000000 /* the reference reader's ceiling */
@@ -37,7 +39,8 @@ tensor_info_free (gpointer p)
 
 /* One member of the header: {"dtype", "shape", "data_offsets"}; offsets become absolute by `base`. */
 static SwageTensorInfo *
-parse_tensor (const char *name, json_t *value, uint64_t base, uint64_t buffer, const char *origin, GError **error)
+parse_tensor (const char *name, json_t *value, uint64_t base, uint64_t buffer, const char *origin,
+              GError **error)
 {
   json_t *shape = json_object_get (value, "shape");
   json_t *offsets = json_object_get (value, "data_offsets");
@@ -78,10 +81,11 @@ parse_tensor (const char *name, json_t *value, uint64_t base, uint64_t buffer, c
 
   json_t *first = json_array_get (offsets, 0), *last = json_array_get (offsets, 1);
   if (!json_is_integer (first) || !json_is_integer (last) || json_integer_value (first) < 0
-      || json_integer_value (last) < json_integer_value (first) || (uint64_t)json_integer_value (last) > buffer)
+      || json_integer_value (last) < json_integer_value (first)
+      || (uint64_t)json_integer_value (last) > buffer)
     {
-      CORRUPT (_ ("The data_offsets of tensor “%s” in “%s” lie outside the file; it is damaged or cut off."), name,
-               origin);
+      CORRUPT (_ ("The data_offsets of tensor “%s” in “%s” lie outside the file; it is damaged or cut off."),
+               name, origin);
       return NULL;
     }
   info->bytes = (uint64_t)(json_integer_value (last) - json_integer_value (first));
@@ -91,10 +95,11 @@ parse_tensor (const char *name, json_t *value, uint64_t base, uint64_t buffer, c
   if (info->type != SWAGE_TYPE_NONE)
     {
       uint64_t bytes;
-      overflow |= __builtin_mul_overflow (elements, (uint64_t)swage_type_get_info (info->type)->bytes, &bytes);
+      overflow
+          |= __builtin_mul_overflow (elements, (uint64_t)swage_type_get_info (info->type)->bytes, &bytes);
       if (overflow || bytes != info->bytes)
         {
-          CORRUPT (_ ("Tensor “%s” in “%s” has %" G_GUINT64_FORMAT " bytes, which its shape and dtype %s contradict."),
+          CORRUPT (_ ("Tensor “%s” in “%s” has %" PRIu64 " bytes, which its shape and dtype %s contradict."),
                    name, origin, info->bytes, dtype);
           return NULL;
         }
@@ -126,20 +131,20 @@ parse_metadata (json_t *value, const char *origin, GError **error)
       return NULL;
     }
   json_object_foreach (value, key, text)
-    {
-      if (!json_is_string (text))
-        {
-          CORRUPT (_ ("“__metadata__” in “%s” holds something that is not text under “%s”."), origin, key);
-          return NULL;
-        }
-      g_hash_table_insert (metadata, g_strdup (key), g_strdup (json_string_value (text)));
-    }
+  {
+    if (!json_is_string (text))
+      {
+        CORRUPT (_ ("“__metadata__” in “%s” holds something that is not text under “%s”."), origin, key);
+        return NULL;
+      }
+    g_hash_table_insert (metadata, g_strdup (key), g_strdup (json_string_value (text)));
+  }
   return g_steal_pointer (&metadata);
 }
 
 GPtrArray *
-swage_safetensors_parse (const uint8_t *data, size_t n, uint64_t size, const char *origin, GHashTable **metadata,
-                         GError **error)
+swage_safetensors_parse (const uint8_t *data, size_t n, uint64_t size, const char *origin,
+                         GHashTable **metadata, GError **error)
 {
   uint64_t length = 0;
   if (n >= 8)
@@ -152,13 +157,14 @@ swage_safetensors_parse (const uint8_t *data, size_t n, uint64_t size, const cha
     }
   if (length < 2 || length > MAX_HEADER)
     {
-      CORRUPT (_ ("“%s” is not a safetensors file: its header would have %" G_GUINT64_FORMAT " bytes."), origin, length);
+      CORRUPT (_ ("“%s” is not a safetensors file: its header would have %" PRIu64 " bytes."), origin,
+               length);
       return NULL;
     }
   if (length > n - 8 || length > size - 8)
     {
-      CORRUPT (_ ("“%s” is cut off: its header should have %" G_GUINT64_FORMAT " bytes, %zu are there."), origin, length,
-               n - 8);
+      CORRUPT (_ ("“%s” is cut off: its header should have %" PRIu64 " bytes, %zu are there."), origin,
+               length, n - 8);
       return NULL;
     }
   if (data[8] != '{')
@@ -185,14 +191,14 @@ swage_safetensors_parse (const uint8_t *data, size_t n, uint64_t size, const cha
   const char *name;
   json_t *value;
   json_object_foreach (header, name, value)
-    {
-      if (strcmp (name, "__metadata__") == 0)
-        continue;
-      SwageTensorInfo *info = parse_tensor (name, value, base, buffer, origin, error);
-      if (info == NULL)
-        return NULL;
-      g_ptr_array_add (tensors, info);
-    }
+  {
+    if (strcmp (name, "__metadata__") == 0)
+      continue;
+    SwageTensorInfo *info = parse_tensor (name, value, base, buffer, origin, error);
+    if (info == NULL)
+      return NULL;
+    g_ptr_array_add (tensors, info);
+  }
 
   g_ptr_array_sort (tensors, compare_offset);
   uint64_t end = base;
@@ -210,7 +216,7 @@ swage_safetensors_parse (const uint8_t *data, size_t n, uint64_t size, const cha
     }
   if (end != size)
     {
-      CORRUPT (_ ("“%s” has %" G_GUINT64_FORMAT " bytes behind its last tensor."), origin, size - end);
+      CORRUPT (_ ("“%s” has %" PRIu64 " bytes behind its last tensor."), origin, size - end);
       return NULL;
     }
   if (metadata != NULL)
@@ -338,7 +344,8 @@ swage_safetensors_writer_new (const char *path, const SwageTensorInfo *tensors, 
         || swage_type_get_info (tensors[i].type)->safetensors == NULL)
       {
         g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_UNSUPPORTED,
-                     _ ("Safetensors cannot hold tensor “%s”: the format has no such type."), tensors[i].name);
+                     _ ("Safetensors cannot hold tensor “%s”: the format has no such type."),
+                     tensors[i].name);
         return NULL;
       }
 
@@ -362,7 +369,8 @@ swage_safetensors_writer_write (SwageSafetensorsWriter *w, const void *data, siz
 {
   if (n > w->end - swage_output_get_position (w->out))
     {
-      g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_FAILED, _ ("More data than declared was given for “%s”."), w->path);
+      g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_FAILED, _ ("More data than declared was given for “%s”."),
+                   w->path);
       return false;
     }
   return swage_output_write (w->out, data, n, error);
@@ -373,7 +381,8 @@ swage_safetensors_writer_commit (SwageSafetensorsWriter *w, char **sha256, uint6
 {
   if (swage_output_get_position (w->out) != w->end)
     {
-      g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_FAILED, _ ("Less data than declared was given for “%s”."), w->path);
+      g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_FAILED, _ ("Less data than declared was given for “%s”."),
+                   w->path);
       return false;
     }
   if (bytes != NULL)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * GPT-2: layer norms, learned positions, fused queries, keys and values. Hugging Face stores its matrices the other way round
- * (Conv1D, [n_in, n_out]); GGUF does not.
+ * GPT-2: layer norms, learned positions, fused queries, keys and values. Hugging Face stores its matrices the
+ * other way round (Conv1D, [n_in, n_out]); GGUF does not.
  */
 #include "core/base/swage-error.h"
 #include "core/model/swage-arch.h"
@@ -18,7 +18,8 @@ static const SwageArchTensor tensors[] = {
   { SWAGE_ROLE_ATTN_OUTPUT, "transformer.h.%d.attn.c_proj", "blk.%d.attn_output", .transposed = true,
     .bias = SWAGE_BIAS_REQUIRED },
   { SWAGE_ROLE_FFN_NORM, "transformer.h.%d.ln_2", "blk.%d.ffn_norm", .bias = SWAGE_BIAS_REQUIRED },
-  { SWAGE_ROLE_FFN_UP, "transformer.h.%d.mlp.c_fc", "blk.%d.ffn_up", .transposed = true, .bias = SWAGE_BIAS_REQUIRED },
+  { SWAGE_ROLE_FFN_UP, "transformer.h.%d.mlp.c_fc", "blk.%d.ffn_up", .transposed = true,
+    .bias = SWAGE_BIAS_REQUIRED },
   { SWAGE_ROLE_FFN_DOWN, "transformer.h.%d.mlp.c_proj", "blk.%d.ffn_down", .transposed = true,
     .bias = SWAGE_BIAS_REQUIRED },
   { SWAGE_ROLE_OUTPUT_NORM, "transformer.ln_f", "output_norm", .bias = SWAGE_BIAS_REQUIRED },
@@ -29,7 +30,8 @@ static const SwageArchTensor tensors[] = {
 static bool
 config_from_json (json_t *config, const char *origin, SwageConfig *out, GError **error)
 {
-  static const char *const activations[] = { "gelu_new", "gelu_pytorch_tanh", "gelu_fast", "gelu", "relu", NULL };
+  static const char *const activations[]
+      = { "gelu_new", "gelu_pytorch_tanh", "gelu_fast", "gelu", "relu", NULL };
   static const SwageFfnKind kinds[]
       = { SWAGE_FFN_GELU_TANH, SWAGE_FFN_GELU_TANH, SWAGE_FFN_GELU_TANH, SWAGE_FFN_GELU, SWAGE_FFN_RELU };
   bool scale = true, inverse = false, cross = false;
@@ -59,8 +61,11 @@ config_from_json (json_t *config, const char *origin, SwageConfig *out, GError *
   out->ffn = kinds[activation];
   if (!scale || inverse || cross)
     {
-      g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_UNSUPPORTED, _ ("“%s” asks for a kind of attention that is not supported: “%s”."),
-                   origin, !scale ? "scale_attn_weights: false" : inverse ? "scale_attn_by_inverse_layer_idx" : "add_cross_attention");
+      g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_UNSUPPORTED,
+                   _ ("“%s” asks for a kind of attention that is not supported: “%s”."), origin,
+                   !scale    ? "scale_attn_weights: false"
+                   : inverse ? "scale_attn_by_inverse_layer_idx"
+                             : "add_cross_attention");
       return false;
     }
   return true;

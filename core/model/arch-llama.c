@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * Llama (1, 2, 3) and Mistral: RMS norms, rotary positions, grouped-query attention, gated SiLU. The entry to copy for a new
- * architecture: a table of tensors, a reader of config.json, a reader of GGUF metadata.
+ * Llama (1, 2, 3) and Mistral: RMS norms, rotary positions, grouped-query attention, gated SiLU. The entry to
+ * copy for a new architecture: a table of tensors, a reader of config.json, a reader of GGUF metadata.
  *
- * llama.cpp's graph for "llama" turns neighbouring elements where Hugging Face turns the halves of a head, so GGUF files have the rows
- * of queries and keys in another order: `.permuted_gguf`.
+ * llama.cpp's graph for "llama" turns neighbouring elements where Hugging Face turns the halves of a head, so
+ * GGUF files have the rows of queries and keys in another order: `.permuted_gguf`.
  */
 #include "core/base/swage-error.h"
 #include "core/model/swage-arch.h"
@@ -20,7 +20,8 @@ static const SwageArchTensor tensors[] = {
   { SWAGE_ROLE_ATTN_K, "model.layers.%d.self_attn.k_proj", "blk.%d.attn_k", .permuted_gguf = true,
     .bias = SWAGE_BIAS_OPTIONAL },
   { SWAGE_ROLE_ATTN_V, "model.layers.%d.self_attn.v_proj", "blk.%d.attn_v", .bias = SWAGE_BIAS_OPTIONAL },
-  { SWAGE_ROLE_ATTN_OUTPUT, "model.layers.%d.self_attn.o_proj", "blk.%d.attn_output", .bias = SWAGE_BIAS_OPTIONAL },
+  { SWAGE_ROLE_ATTN_OUTPUT, "model.layers.%d.self_attn.o_proj", "blk.%d.attn_output",
+    .bias = SWAGE_BIAS_OPTIONAL },
   { SWAGE_ROLE_FFN_NORM, "model.layers.%d.post_attention_layernorm", "blk.%d.ffn_norm" },
   { SWAGE_ROLE_FFN_GATE, "model.layers.%d.mlp.gate_proj", "blk.%d.ffn_gate", .bias = SWAGE_BIAS_OPTIONAL },
   { SWAGE_ROLE_FFN_UP, "model.layers.%d.mlp.up_proj", "blk.%d.ffn_up", .bias = SWAGE_BIAS_OPTIONAL },
@@ -50,7 +51,8 @@ config_from_json (json_t *config, const char *origin, SwageConfig *out, GError *
   out->head_dim = MAX (1, out->n_embd / out->n_heads);
   if (!swage_arch_get_int (config, "num_key_value_heads", 1, SWAGE_MAX_HEADS, &out->n_kv_heads, origin, error)
       || !swage_arch_get_int (config, "head_dim", 1, SWAGE_MAX_HEAD_DIM, &out->head_dim, origin, error)
-      || !swage_arch_get_int (config, "max_position_embeddings", 1, SWAGE_MAX_CONTEXT, &out->max_context, origin, error)
+      || !swage_arch_get_int (config, "max_position_embeddings", 1, SWAGE_MAX_CONTEXT, &out->max_context,
+                              origin, error)
       || !swage_json_get_double (config, "rms_norm_eps", 0, 1, &out->norm_eps, origin, error)
       || !swage_json_get_bool (config, "tie_word_embeddings", &out->tied_output, origin, error)
       || !swage_arch_json_choice (config, "hidden_act", activations, &activation, origin, error)
@@ -72,8 +74,8 @@ config_from_gguf (SwageGguf *gguf, const char *origin, SwageConfig *out, GError 
   out->ffn = SWAGE_FFN_SILU_GATED;
   if (swage_gguf_get_int (gguf, "llama.expert_count", &experts) && experts > 0)
     {
-      g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_UNSUPPORTED, _ ("“%s” is a mixture of experts, which is not supported."),
-                   origin);
+      g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_UNSUPPORTED,
+                   _ ("“%s” is a mixture of experts, which is not supported."), origin);
       return false;
     }
   return swage_arch_gguf_common (gguf, origin, out, error);

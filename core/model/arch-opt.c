@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * OPT: layer norms before attention and feed-forward, learned positions whose table begins two rows early. The 350M model, which
- * norms afterwards and projects its embeddings, is another architecture in all but name and refused. No GGUF runtime has OPT.
+ * OPT: layer norms before attention and feed-forward, learned positions whose table begins two rows early.
+ * The 350M model, which norms afterwards and projects its embeddings, is another architecture in all but name
+ * and refused. No GGUF runtime has OPT.
  */
 #include "core/base/swage-error.h"
 #include "core/model/swage-arch.h"
@@ -12,13 +13,18 @@
 static const SwageArchTensor tensors[] = {
   { SWAGE_ROLE_TOKEN_EMBD, "model.decoder.embed_tokens", "token_embd" },
   { SWAGE_ROLE_POS_EMBD, "model.decoder.embed_positions", "position_embd" },
-  { SWAGE_ROLE_ATTN_NORM, "model.decoder.layers.%d.self_attn_layer_norm", "blk.%d.attn_norm", .bias = SWAGE_BIAS_REQUIRED },
-  { SWAGE_ROLE_ATTN_Q, "model.decoder.layers.%d.self_attn.q_proj", "blk.%d.attn_q", .bias = SWAGE_BIAS_OPTIONAL },
-  { SWAGE_ROLE_ATTN_K, "model.decoder.layers.%d.self_attn.k_proj", "blk.%d.attn_k", .bias = SWAGE_BIAS_OPTIONAL },
-  { SWAGE_ROLE_ATTN_V, "model.decoder.layers.%d.self_attn.v_proj", "blk.%d.attn_v", .bias = SWAGE_BIAS_OPTIONAL },
+  { SWAGE_ROLE_ATTN_NORM, "model.decoder.layers.%d.self_attn_layer_norm", "blk.%d.attn_norm",
+    .bias = SWAGE_BIAS_REQUIRED },
+  { SWAGE_ROLE_ATTN_Q, "model.decoder.layers.%d.self_attn.q_proj", "blk.%d.attn_q",
+    .bias = SWAGE_BIAS_OPTIONAL },
+  { SWAGE_ROLE_ATTN_K, "model.decoder.layers.%d.self_attn.k_proj", "blk.%d.attn_k",
+    .bias = SWAGE_BIAS_OPTIONAL },
+  { SWAGE_ROLE_ATTN_V, "model.decoder.layers.%d.self_attn.v_proj", "blk.%d.attn_v",
+    .bias = SWAGE_BIAS_OPTIONAL },
   { SWAGE_ROLE_ATTN_OUTPUT, "model.decoder.layers.%d.self_attn.out_proj", "blk.%d.attn_output",
     .bias = SWAGE_BIAS_OPTIONAL },
-  { SWAGE_ROLE_FFN_NORM, "model.decoder.layers.%d.final_layer_norm", "blk.%d.ffn_norm", .bias = SWAGE_BIAS_REQUIRED },
+  { SWAGE_ROLE_FFN_NORM, "model.decoder.layers.%d.final_layer_norm", "blk.%d.ffn_norm",
+    .bias = SWAGE_BIAS_REQUIRED },
   { SWAGE_ROLE_FFN_UP, "model.decoder.layers.%d.fc1", "blk.%d.ffn_up", .bias = SWAGE_BIAS_OPTIONAL },
   { SWAGE_ROLE_FFN_DOWN, "model.decoder.layers.%d.fc2", "blk.%d.ffn_down", .bias = SWAGE_BIAS_OPTIONAL },
   { SWAGE_ROLE_OUTPUT_NORM, "model.decoder.final_layer_norm", "output_norm", .bias = SWAGE_BIAS_REQUIRED },
@@ -30,7 +36,8 @@ static bool
 config_from_json (json_t *config, const char *origin, SwageConfig *out, GError **error)
 {
   static const char *const activations[] = { "relu", "gelu", "gelu_new", "gelu_pytorch_tanh", NULL };
-  static const SwageFfnKind kinds[] = { SWAGE_FFN_RELU, SWAGE_FFN_GELU, SWAGE_FFN_GELU_TANH, SWAGE_FFN_GELU_TANH };
+  static const SwageFfnKind kinds[]
+      = { SWAGE_FFN_RELU, SWAGE_FFN_GELU, SWAGE_FFN_GELU_TANH, SWAGE_FFN_GELU_TANH };
   bool before = true, affine = true, no_final_norm = false;
   int activation = 0;
   out->norm = SWAGE_NORM_LAYER;
@@ -48,7 +55,8 @@ config_from_json (json_t *config, const char *origin, SwageConfig *out, GError *
   out->n_kv_heads = out->n_heads;
   out->head_dim = MAX (1, out->n_embd / out->n_heads);
   int projection = out->n_embd;
-  if (!swage_arch_get_int (config, "max_position_embeddings", 1, SWAGE_MAX_CONTEXT, &out->max_context, origin, error)
+  if (!swage_arch_get_int (config, "max_position_embeddings", 1, SWAGE_MAX_CONTEXT, &out->max_context, origin,
+                           error)
       || !swage_arch_get_int (config, "word_embed_proj_dim", 1, SWAGE_MAX_EMBD, &projection, origin, error)
       || !swage_json_get_bool (config, "tie_word_embeddings", &out->tied_output, origin, error)
       || !swage_json_get_bool (config, "do_layer_norm_before", &before, origin, error)
@@ -76,7 +84,8 @@ config_from_json (json_t *config, const char *origin, SwageConfig *out, GError *
 static bool
 config_from_gguf (SwageGguf *gguf, const char *origin, SwageConfig *out, GError **error)
 {
-  g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_UNSUPPORTED, _ ("“%s”: OPT models are read from safetensors alone."), origin);
+  g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_UNSUPPORTED,
+               _ ("“%s”: OPT models are read from safetensors alone."), origin);
   return false;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Qwen2 (also 2.5) and Qwen3: Llama's shape with biases on queries, keys and values (Qwen2), or with a norm over each head's queries
- * and keys (Qwen3). GGUF keeps their rows in Hugging Face's order.
+ * Qwen2 (also 2.5) and Qwen3: Llama's shape with biases on queries, keys and values (Qwen2), or with a norm
+ * over each head's queries and keys (Qwen3). GGUF keeps their rows in Hugging Face's order.
  */
 #include "core/base/swage-error.h"
 #include "core/model/swage-arch.h"
@@ -9,15 +9,19 @@
 #include <glib/gi18n-lib.h>
 #include <string.h>
 
-#define ENDS_BEFORE { SWAGE_ROLE_TOKEN_EMBD, "model.embed_tokens", "token_embd" }
+#define ENDS_BEFORE                                                                                          \
+  {                                                                                                          \
+    SWAGE_ROLE_TOKEN_EMBD, "model.embed_tokens", "token_embd"                                                \
+  }
 #define FFN_AND_AFTER                                                                                        \
   { SWAGE_ROLE_FFN_NORM, "model.layers.%d.post_attention_layernorm", "blk.%d.ffn_norm" },                    \
-  { SWAGE_ROLE_FFN_GATE, "model.layers.%d.mlp.gate_proj", "blk.%d.ffn_gate" },                               \
-  { SWAGE_ROLE_FFN_UP, "model.layers.%d.mlp.up_proj", "blk.%d.ffn_up" },                                     \
-  { SWAGE_ROLE_FFN_DOWN, "model.layers.%d.mlp.down_proj", "blk.%d.ffn_down" },                               \
-  { SWAGE_ROLE_OUTPUT_NORM, "model.norm", "output_norm" },                                                   \
-  { SWAGE_ROLE_OUTPUT, "lm_head", "output" },                                                                \
-  { SWAGE_ROLE_NONE }
+      { SWAGE_ROLE_FFN_GATE, "model.layers.%d.mlp.gate_proj", "blk.%d.ffn_gate" },                           \
+      { SWAGE_ROLE_FFN_UP, "model.layers.%d.mlp.up_proj", "blk.%d.ffn_up" },                                 \
+      { SWAGE_ROLE_FFN_DOWN, "model.layers.%d.mlp.down_proj", "blk.%d.ffn_down" },                           \
+      { SWAGE_ROLE_OUTPUT_NORM, "model.norm", "output_norm" }, { SWAGE_ROLE_OUTPUT, "lm_head", "output" },   \
+  {                                                                                                          \
+    SWAGE_ROLE_NONE                                                                                          \
+  }
 
 static const SwageArchTensor qwen2_tensors[] = {
   ENDS_BEFORE,
@@ -37,7 +41,8 @@ static const SwageArchTensor qwen3_tensors[] = {
   { SWAGE_ROLE_ATTN_V, "model.layers.%d.self_attn.v_proj", "blk.%d.attn_v", .bias = SWAGE_BIAS_OPTIONAL },
   { SWAGE_ROLE_ATTN_Q_NORM, "model.layers.%d.self_attn.q_norm", "blk.%d.attn_q_norm" },
   { SWAGE_ROLE_ATTN_K_NORM, "model.layers.%d.self_attn.k_norm", "blk.%d.attn_k_norm" },
-  { SWAGE_ROLE_ATTN_OUTPUT, "model.layers.%d.self_attn.o_proj", "blk.%d.attn_output", .bias = SWAGE_BIAS_OPTIONAL },
+  { SWAGE_ROLE_ATTN_OUTPUT, "model.layers.%d.self_attn.o_proj", "blk.%d.attn_output",
+    .bias = SWAGE_BIAS_OPTIONAL },
   FFN_AND_AFTER,
 };
 
@@ -62,7 +67,8 @@ read_window (json_t *config, const char *origin, SwageConfig *out, GError **erro
   else if (first > 0 && out->sliding_window > 0)
     {
       g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_UNSUPPORTED,
-                   _ ("“%s” has a sliding window in some blocks alone (“max_window_layers” is %d), which is not supported."),
+                   _ ("“%s” has a sliding window in some blocks alone (“max_window_layers” is %d), which is "
+                      "not supported."),
                    origin, first);
       return false;
     }
@@ -87,9 +93,11 @@ config_from_json (json_t *config, const char *origin, SwageConfig *out, GError *
     return false;
   out->n_kv_heads = out->n_heads;
   out->head_dim = qwen3 ? 128 : MAX (1, out->n_embd / out->n_heads);
-  return swage_arch_get_int (config, "num_key_value_heads", 1, SWAGE_MAX_HEADS, &out->n_kv_heads, origin, error)
+  return swage_arch_get_int (config, "num_key_value_heads", 1, SWAGE_MAX_HEADS, &out->n_kv_heads, origin,
+                             error)
          && swage_arch_get_int (config, "head_dim", 1, SWAGE_MAX_HEAD_DIM, &out->head_dim, origin, error)
-         && swage_arch_get_int (config, "max_position_embeddings", 1, SWAGE_MAX_CONTEXT, &out->max_context, origin, error)
+         && swage_arch_get_int (config, "max_position_embeddings", 1, SWAGE_MAX_CONTEXT, &out->max_context,
+                                origin, error)
          && swage_json_get_double (config, "rms_norm_eps", 0, 1, &out->norm_eps, origin, error)
          && swage_json_get_bool (config, "tie_word_embeddings", &out->tied_output, origin, error)
          && swage_arch_json_choice (config, "hidden_act", activations, &activation, origin, error)

@@ -7,6 +7,7 @@
 #include "core/model/swage-arch-table.h"
 
 #include <glib/gi18n-lib.h>
+#include <inttypes.h>
 #include <math.h>
 #include <string.h>
 
@@ -42,7 +43,8 @@ swage_arch_find_gguf (const char *architecture)
 /* ---- config.json ---- */
 
 bool
-swage_arch_get_int (json_t *config, const char *key, int min, int max, int *value, const char *origin, GError **error)
+swage_arch_get_int (json_t *config, const char *key, int min, int max, int *value, const char *origin,
+                    GError **error)
 {
   int64_t wide = *value;
   if (!swage_json_get_int (config, key, min, max, &wide, origin, error))
@@ -64,8 +66,8 @@ swage_arch_need_int (json_t *config, const char *key, int max, int *value, const
 }
 
 bool
-swage_arch_json_choice (json_t *config, const char *key, const char *const *names, int *index, const char *origin,
-                        GError **error)
+swage_arch_json_choice (json_t *config, const char *key, const char *const *names, int *index,
+                        const char *origin, GError **error)
 {
   const char *name = NULL;
   if (!swage_json_get_string (config, key, &name, origin, error))
@@ -79,8 +81,8 @@ swage_arch_json_choice (json_t *config, const char *key, const char *const *name
         return true;
       }
   g_autofree char *known = g_strjoinv (", ", (char **)names);
-  g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_UNSUPPORTED, _ ("“%s” in “%s” is “%s”; possible here are: %s."), key, origin,
-               name, known);
+  g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_UNSUPPORTED,
+               _ ("“%s” in “%s” is “%s”; possible here are: %s."), key, origin, name, known);
   return false;
 }
 
@@ -91,7 +93,8 @@ read_scaling (json_t *scaling, const char *origin, SwageConfig *out, GError **er
   const char *type = NULL;
   if (!json_is_object (scaling))
     {
-      g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_CORRUPT, _ ("The rope scaling in “%s” is not an object."), origin);
+      g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_CORRUPT, _ ("The rope scaling in “%s” is not an object."),
+                   origin);
       return false;
     }
   if (!swage_json_get_string (scaling, "rope_type", &type, origin, error)
@@ -105,7 +108,8 @@ read_scaling (json_t *scaling, const char *origin, SwageConfig *out, GError **er
   if (!llama3 && strcmp (type, "linear") != 0)
     {
       g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_UNSUPPORTED,
-                   _ ("The rope scaling “%s” of “%s” is not supported; possible are: default, linear, dynamic, llama3."),
+                   _ ("The rope scaling “%s” of “%s” is not supported; possible are: default, linear, "
+                      "dynamic, llama3."),
                    type, origin);
       return false;
     }
@@ -117,15 +121,17 @@ read_scaling (json_t *scaling, const char *origin, SwageConfig *out, GError **er
     return false;
   if (!llama3)
     return true;
-  if (!swage_json_get_double (scaling, "low_freq_factor", 1e-3, 1e6, &out->rope_low_freq_factor, origin, error)
-      || !swage_json_get_double (scaling, "high_freq_factor", 1e-3, 1e6, &out->rope_high_freq_factor, origin, error)
+  if (!swage_json_get_double (scaling, "low_freq_factor", 1e-3, 1e6, &out->rope_low_freq_factor, origin,
+                              error)
+      || !swage_json_get_double (scaling, "high_freq_factor", 1e-3, 1e6, &out->rope_high_freq_factor, origin,
+                                 error)
       || !swage_arch_get_int (scaling, "original_max_position_embeddings", 1, SWAGE_MAX_CONTEXT,
                               &out->rope_original_context, origin, error))
     return false;
   if (out->rope_high_freq_factor <= out->rope_low_freq_factor)
     {
-      g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_CORRUPT, _ ("“high_freq_factor” in “%s” must be above “low_freq_factor”."),
-                   origin);
+      g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_CORRUPT,
+                   _ ("“high_freq_factor” in “%s” must be above “low_freq_factor”."), origin);
       return false;
     }
   return true;
@@ -135,7 +141,8 @@ bool
 swage_arch_json_rope (json_t *config, const char *origin, SwageConfig *out, GError **error)
 {
   double partial = 1;
-  json_t *scaling = json_object_get (config, "rope_scaling"), *parameters = json_object_get (config, "rope_parameters");
+  json_t *scaling = json_object_get (config, "rope_scaling"),
+         *parameters = json_object_get (config, "rope_parameters");
   out->position = SWAGE_POS_ROPE;
   out->rope_base = 10000;
   if (!swage_json_get_double (config, "rope_theta", 1e-6, 1e15, &out->rope_base, origin, error)
@@ -144,7 +151,8 @@ swage_arch_json_rope (json_t *config, const char *origin, SwageConfig *out, GErr
   if (partial != 1)
     {
       g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_UNSUPPORTED,
-                   _ ("“partial_rotary_factor” in “%s” is %g; rotary positions over a part of the head are not supported."),
+                   _ ("“partial_rotary_factor” in “%s” is %g; rotary positions over a part of the head are "
+                      "not supported."),
                    origin, partial);
       return false;
     }
@@ -162,11 +170,11 @@ swage_arch_json_layer_types (json_t *config, const char *origin, SwageConfig *ou
   if (out->sliding_window == 0 || !json_is_array (types) || json_array_size (types) == 0)
     return true;
   json_array_foreach (types, i, type)
-    {
-      const char *word = json_string_value (type);
-      full += g_strcmp0 (word, "full_attention") == 0;
-      sliding += g_strcmp0 (word, "sliding_attention") == 0;
-    }
+  {
+    const char *word = json_string_value (type);
+    full += g_strcmp0 (word, "full_attention") == 0;
+    sliding += g_strcmp0 (word, "sliding_attention") == 0;
+  }
   if (full != json_array_size (types) && sliding != json_array_size (types))
     {
       g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_UNSUPPORTED,
@@ -182,8 +190,8 @@ swage_arch_json_layer_types (json_t *config, const char *origin, SwageConfig *ou
 
 /* A number, or an array with the same number for every block. `*found` tells whether the key is there. */
 static bool
-gguf_int (SwageGguf *gguf, const char *arch, const char *name, int64_t min, int64_t max, int *value, bool *found,
-          const char *origin, GError **error)
+gguf_int (SwageGguf *gguf, const char *arch, const char *name, int64_t min, int64_t max, int *value,
+          bool *found, const char *origin, GError **error)
 {
   g_autofree char *key = g_strdup_printf ("%s.%s", arch, name);
   int64_t v, n;
@@ -197,7 +205,8 @@ gguf_int (SwageGguf *gguf, const char *arch, const char *name, int64_t min, int6
         if (array[i] != v)
           {
             g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_UNSUPPORTED,
-                         _ ("“%s” in “%s” differs from block to block, which is not supported."), key, origin);
+                         _ ("“%s” in “%s” differs from block to block, which is not supported."), key,
+                         origin);
             return false;
           }
     }
@@ -206,8 +215,8 @@ gguf_int (SwageGguf *gguf, const char *arch, const char *name, int64_t min, int6
   if (v < min || v > max)
     {
       g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_CORRUPT,
-                   _ ("“%s” in “%s” is %" G_GINT64_FORMAT "; %" G_GINT64_FORMAT " to %" G_GINT64_FORMAT " are possible."), key,
-                   origin, v, min, max);
+                   _ ("“%s” in “%s” is %" PRId64 "; %" PRId64 " to %" PRId64 " are possible."), key, origin,
+                   v, min, max);
       return false;
     }
   *value = (int)MIN (v, INT32_MAX);
@@ -215,8 +224,8 @@ gguf_int (SwageGguf *gguf, const char *arch, const char *name, int64_t min, int6
 }
 
 static bool
-gguf_need_int (SwageGguf *gguf, const char *arch, const char *name, int64_t max, int *value, const char *origin,
-               GError **error)
+gguf_need_int (SwageGguf *gguf, const char *arch, const char *name, int64_t max, int *value,
+               const char *origin, GError **error)
 {
   bool found;
   if (!gguf_int (gguf, arch, name, 1, max, value, &found, origin, error))
@@ -236,8 +245,8 @@ gguf_double (SwageGguf *gguf, const char *arch, const char *name, double min, do
     return true;
   if (!(v >= min && v <= max))
     {
-      g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_CORRUPT, _ ("“%s” in “%s” is %g; %g to %g are possible."), key, origin, v,
-                   min, max);
+      g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_CORRUPT, _ ("“%s” in “%s” is %g; %g to %g are possible."),
+                   key, origin, v, min, max);
       return false;
     }
   *value = v;
@@ -254,21 +263,24 @@ gguf_rope (SwageGguf *gguf, const char *arch, const char *origin, SwageConfig *o
   out->rope_base = 10000;
   out->rope_dims = out->head_dim;
   if (!gguf_double (gguf, arch, "rope.freq_base", 1e-6, 1e15, &out->rope_base, origin, error)
-      || !gguf_int (gguf, arch, "rope.dimension_count", 1, SWAGE_MAX_HEAD_DIM, &out->rope_dims, &found, origin, error)
+      || !gguf_int (gguf, arch, "rope.dimension_count", 1, SWAGE_MAX_HEAD_DIM, &out->rope_dims, &found,
+                    origin, error)
       || !gguf_double (gguf, arch, "rope.scale_linear", 0, 1e6, &factor, origin, error)
       || !gguf_double (gguf, arch, "rope.scaling.factor", 0, 1e6, &factor, origin, error))
     return false;
   if (out->rope_dims != out->head_dim)
     {
-      g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_UNSUPPORTED,
-                   _ ("“%s” has rotary positions over %d of %d dimensions of a head, which is not supported."), origin,
-                   out->rope_dims, out->head_dim);
+      g_set_error (
+          error, SWAGE_ERROR, SWAGE_ERROR_UNSUPPORTED,
+          _ ("“%s” has rotary positions over %d of %d dimensions of a head, which is not supported."), origin,
+          out->rope_dims, out->head_dim);
       return false;
     }
   if (type != NULL && strcmp (type, "none") != 0 && strcmp (type, "linear") != 0)
     {
       g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_UNSUPPORTED,
-                   _ ("The rope scaling “%s” of “%s” is not supported; possible are: none, linear."), type, origin);
+                   _ ("The rope scaling “%s” of “%s” is not supported; possible are: none, linear."), type,
+                   origin);
       return false;
     }
   if (factor > 0 && factor != 1 && (type == NULL || strcmp (type, "linear") == 0))
@@ -295,16 +307,20 @@ swage_arch_gguf_common (SwageGguf *gguf, const char *origin, SwageConfig *out, G
 
   out->n_kv_heads = out->n_heads;
   out->head_dim = MAX (1, out->n_embd / out->n_heads);
-  if (!gguf_int (gguf, arch, "attention.head_count_kv", 1, SWAGE_MAX_HEADS, &out->n_kv_heads, &found, origin, error)
-      || !gguf_int (gguf, arch, "attention.key_length", 1, SWAGE_MAX_HEAD_DIM, &out->head_dim, &found, origin, error)
-      || !gguf_int (gguf, arch, "attention.value_length", 1, SWAGE_MAX_HEAD_DIM, &value_length, &found_value, origin, error)
-      || !gguf_int (gguf, arch, "attention.sliding_window", 0, INT32_MAX, &out->sliding_window, &found, origin, error))
+  if (!gguf_int (gguf, arch, "attention.head_count_kv", 1, SWAGE_MAX_HEADS, &out->n_kv_heads, &found, origin,
+                 error)
+      || !gguf_int (gguf, arch, "attention.key_length", 1, SWAGE_MAX_HEAD_DIM, &out->head_dim, &found, origin,
+                    error)
+      || !gguf_int (gguf, arch, "attention.value_length", 1, SWAGE_MAX_HEAD_DIM, &value_length, &found_value,
+                    origin, error)
+      || !gguf_int (gguf, arch, "attention.sliding_window", 0, INT32_MAX, &out->sliding_window, &found,
+                    origin, error))
     return false;
   if (found_value && value_length != out->head_dim)
     {
       g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_UNSUPPORTED,
-                   _ ("“%s” has keys of %d and values of %d elements a head, which is not supported."), origin,
-                   out->head_dim, value_length);
+                   _ ("“%s” has keys of %d and values of %d elements a head, which is not supported."),
+                   origin, out->head_dim, value_length);
       return false;
     }
   if (out->position == SWAGE_POS_ROPE && !gguf_rope (gguf, arch, origin, out, error))
@@ -316,15 +332,18 @@ swage_arch_gguf_common (SwageGguf *gguf, const char *origin, SwageConfig *out, G
       const SwageTensorInfo *info = swage_gguf_get_tensor (gguf, i);
       if (strcmp (info->name, "output.weight") == 0)
         out->tied_output = false;
-      else if (strcmp (info->name, "token_embd.weight") == 0 && info->n_dims == 2 && info->shape[0] <= SWAGE_MAX_VOCAB)
+      else if (strcmp (info->name, "token_embd.weight") == 0 && info->n_dims == 2
+               && info->shape[0] <= SWAGE_MAX_VOCAB)
         out->n_vocab = (int)info->shape[0];
     }
   if (out->n_vocab == 0)
     {
       g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_CORRUPT,
-                   _ ("“%s” has no usable tensor “token_embd.weight”; it may hold a vocabulary alone."), origin);
+                   _ ("“%s” has no usable tensor “token_embd.weight”; it may hold a vocabulary alone."),
+                   origin);
       return false;
     }
-  const char *eps = out->norm == SWAGE_NORM_RMS ? "attention.layer_norm_rms_epsilon" : "attention.layer_norm_epsilon";
+  const char *eps
+      = out->norm == SWAGE_NORM_RMS ? "attention.layer_norm_rms_epsilon" : "attention.layer_norm_epsilon";
   return gguf_double (gguf, arch, eps, 0, 1, &out->norm_eps, origin, error);
 }

@@ -8,21 +8,74 @@
 #include "core/model/swage-model-private.h"
 
 #include <glib/gi18n-lib.h>
+#include <inttypes.h>
 #include <string.h>
 
-const char *swage_model_get_path (SwageModel *model) { return model->path; }
-const char *swage_model_get_name (SwageModel *model) { return model->name; }
-const char *swage_model_get_format (SwageModel *model) { return model->gguf != NULL ? "gguf" : "safetensors"; }
-const SwageConfig *swage_model_get_config (SwageModel *model) { return &model->config; }
-int64_t swage_model_get_parameters (SwageModel *model) { return model->parameters; }
-uint64_t swage_model_get_bytes (SwageModel *model) { return model->bytes; }
-const char *swage_model_get_config_path (SwageModel *model) { return model->config_path; }
-const char *swage_model_get_folder (SwageModel *model) { return model->folder; }
-SwageGguf *swage_model_get_gguf (SwageModel *model) { return model->gguf; }
-int swage_model_get_n_tensors (SwageModel *model) { return (int)model->tensors->len; }
-int swage_model_get_n_layers (SwageModel *model) { return (int)model->layers->len; }
-int swage_model_get_n_ignored (SwageModel *model) { return model->n_ignored; }
-const SwageArch *swage_model_get_arch (SwageModel *model) { return model->arch; }
+const char *
+swage_model_get_path (SwageModel *model)
+{
+  return model->path;
+}
+const char *
+swage_model_get_name (SwageModel *model)
+{
+  return model->name;
+}
+const char *
+swage_model_get_format (SwageModel *model)
+{
+  return model->gguf != NULL ? "gguf" : "safetensors";
+}
+const SwageConfig *
+swage_model_get_config (SwageModel *model)
+{
+  return &model->config;
+}
+int64_t
+swage_model_get_parameters (SwageModel *model)
+{
+  return model->parameters;
+}
+uint64_t
+swage_model_get_bytes (SwageModel *model)
+{
+  return model->bytes;
+}
+const char *
+swage_model_get_config_path (SwageModel *model)
+{
+  return model->config_path;
+}
+const char *
+swage_model_get_folder (SwageModel *model)
+{
+  return model->folder;
+}
+SwageGguf *
+swage_model_get_gguf (SwageModel *model)
+{
+  return model->gguf;
+}
+int
+swage_model_get_n_tensors (SwageModel *model)
+{
+  return (int)model->tensors->len;
+}
+int
+swage_model_get_n_layers (SwageModel *model)
+{
+  return (int)model->layers->len;
+}
+int
+swage_model_get_n_ignored (SwageModel *model)
+{
+  return model->n_ignored;
+}
+const SwageArch *
+swage_model_get_arch (SwageModel *model)
+{
+  return model->arch;
+}
 
 const float *
 swage_model_get_rope_factors (SwageModel *model, int *n)
@@ -56,8 +109,9 @@ swage_model_find_tensor (SwageModel *model, const char *name)
 GBytes *
 swage_model_get_data (SwageModel *model, const SwageModelTensor *tensor)
 {
-  return model->gguf != NULL ? swage_gguf_get_data (model->gguf, tensor->index)
-                             : swage_safetensors_get_data (model->shards->pdata[tensor->pub.file], tensor->index);
+  return model->gguf != NULL
+             ? swage_gguf_get_data (model->gguf, tensor->index)
+             : swage_safetensors_get_data (model->shards->pdata[tensor->pub.file], tensor->index);
 }
 
 /* [rows, cols] elements of 2 or 4 bytes to [cols, rows], by tiles that stay in the cache. */
@@ -88,7 +142,8 @@ get_canonical (SwageModel *model, const SwageModelTensor *tensor, GError **error
   uint8_t *copy = g_try_malloc (n);
   if (copy == NULL)
     {
-      g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_NO_SPACE, _ ("There is not enough memory for tensor “%s”."), pub->name);
+      g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_NO_SPACE,
+                   _ ("There is not enough memory for tensor “%s”."), pub->name);
       return NULL;
     }
   if (tensor->transposed)
@@ -122,8 +177,8 @@ swage_model_load_floats (SwageModel *model, const SwageTensor *tensor, int64_t *
   float *values = g_try_new (float, elements);
   if (values == NULL)
     {
-      g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_NO_SPACE, _ ("There is not enough memory for tensor “%s”."),
-                   tensor->name);
+      g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_NO_SPACE,
+                   _ ("There is not enough memory for tensor “%s”."), tensor->name);
       return NULL;
     }
   swage_type_to_f32 (tensor->type, g_bytes_get_data (bytes, NULL), values, elements);
@@ -139,7 +194,8 @@ swage_model_load_linear (SwageModel *model, const char *name, GError **error)
   const SwageTensor *tensor = swage_model_find_tensor (model, shared ? "token_embd" : name);
   if (tensor == NULL || tensor->n_dims != 2 || tensor->is_bias)
     {
-      g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_NOT_FOUND, _ ("“%s” has no linear layer “%s”."), model->shown, name);
+      g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_NOT_FOUND, _ ("“%s” has no linear layer “%s”."),
+                   model->shown, name);
       return NULL;
     }
   g_autofree char *bias_name = g_strconcat (name, ".bias", NULL);
@@ -184,8 +240,8 @@ static SwageTokenizer *
 open_gguf_tokenizer (SwageModel *model, GError **error)
 {
   SwageGguf *gguf = model->gguf;
-  SwageTokenizerData data = { .bos = -1, .eos = -1, .unk = -1, .pad = -1, .add_bos = -1, .add_eos = -1,
-                              .add_space_prefix = -1 };
+  SwageTokenizerData data
+      = { .bos = -1, .eos = -1, .unk = -1, .pad = -1, .add_bos = -1, .add_eos = -1, .add_space_prefix = -1 };
   int64_t n_scores = 0, n_kinds = 0;
   bool flag;
   data.model = swage_gguf_get_string (gguf, "tokenizer.ggml.model");
@@ -194,7 +250,8 @@ open_gguf_tokenizer (SwageModel *model, GError **error)
   if (data.model == NULL || data.tokens == NULL)
     {
       g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_NOT_FOUND,
-                   _ ("“%s” has no tokenizer (“tokenizer.ggml.model” and “tokenizer.ggml.tokens”)."), model->shown);
+                   _ ("“%s” has no tokenizer (“tokenizer.ggml.model” and “tokenizer.ggml.tokens”)."),
+                   model->shown);
       return NULL;
     }
   data.scores = swage_gguf_get_floats (gguf, "tokenizer.ggml.scores", &n_scores);
@@ -227,10 +284,12 @@ open_json_tokenizer (SwageModel *model, GError **error)
   if (!g_file_test (path, G_FILE_TEST_IS_REGULAR))
     {
       g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_NOT_FOUND,
-                   _ ("There is no tokenizer.json beside the weights of “%s”, so it cannot read texts."), model->shown);
+                   _ ("There is no tokenizer.json beside the weights of “%s”, so it cannot read texts."),
+                   model->shown);
       return NULL;
     }
-  return swage_tokenizer_open_json (path, g_file_test (config, G_FILE_TEST_IS_REGULAR) ? config : NULL, error);
+  return swage_tokenizer_open_json (path, g_file_test (config, G_FILE_TEST_IS_REGULAR) ? config : NULL,
+                                    error);
 }
 
 SwageTokenizer *
@@ -256,11 +315,11 @@ static void
 hash_config (SwageSha256 *sha, const SwageConfig *c)
 {
   g_autofree char *text = g_strdup_printf (
-      "%s %d %d %d %d %d %d %d %d %d %.17g %d %d %.17g %d %d %.17g %.17g %.17g %d %d %d %d", c->architecture, c->n_blocks,
-      c->n_embd, c->n_ff, c->n_heads, c->n_kv_heads, c->head_dim, c->n_vocab, c->max_context, (int)c->norm, c->norm_eps,
-      (int)c->position, c->position_offset, c->rope_base, c->rope_dims, (int)c->rope_scaling, c->rope_factor,
-      c->rope_low_freq_factor, c->rope_high_freq_factor, c->rope_original_context, c->sliding_window, (int)c->ffn,
-      (int)c->tied_output);
+      "%s %d %d %d %d %d %d %d %d %d %.17g %d %d %.17g %d %d %.17g %.17g %.17g %d %d %d %d", c->architecture,
+      c->n_blocks, c->n_embd, c->n_ff, c->n_heads, c->n_kv_heads, c->head_dim, c->n_vocab, c->max_context,
+      (int)c->norm, c->norm_eps, (int)c->position, c->position_offset, c->rope_base, c->rope_dims,
+      (int)c->rope_scaling, c->rope_factor, c->rope_low_freq_factor, c->rope_high_freq_factor,
+      c->rope_original_context, c->sliding_window, (int)c->ffn, (int)c->tied_output);
   swage_sha256_update (sha, text, strlen (text) + 1);
 }
 
@@ -292,9 +351,9 @@ swage_model_get_fingerprint (SwageModel *model)
       for (guint i = 0; i < model->tensors->len; i++)
         {
           const SwageModelTensor *tensor = model->tensors->pdata[i];
-          g_autofree char *line = g_strdup_printf ("%s %s %" G_GINT64_FORMAT " %" G_GINT64_FORMAT, tensor->pub.name,
-                                                   tensor->pub.dtype, tensor->pub.shape[0],
-                                                   tensor->pub.n_dims == 2 ? tensor->pub.shape[1] : 1);
+          g_autofree char *line
+              = g_strdup_printf ("%s %s %" PRId64 " %" PRId64, tensor->pub.name, tensor->pub.dtype,
+                                 tensor->pub.shape[0], tensor->pub.n_dims == 2 ? tensor->pub.shape[1] : 1);
           swage_sha256_update (&sha, line, strlen (line) + 1);
           g_autoptr (GBytes) bytes = swage_model_get_data (model, tensor);
           hash_sample (&sha, bytes);

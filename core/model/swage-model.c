@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: MIT
  *
- * Opening a model: find the files, read the config, give every tensor its one name and check it against the config. What the rest of the
- * program then relies on: every tensor that the architecture needs is there, with the shape the config says, in a type that can be read.
+ * Opening a model: find the files, read the config, give every tensor its one name and check it against the
+ * config. What the rest of the program then relies on: every tensor that the architecture needs is there,
+ * with the shape the config says, in a type that can be read.
  *
- *   open → files (safetensors shards or GGUF parts) → config (JSON or metadata) → list_tensors → layers, counts
+ *   files (safetensors shards or GGUF parts) → config (JSON or metadata) → list_tensors → layers, counts
  */
 #include "core/model/swage-model-private.h"
 #include "core/base/swage-error.h"
 
 #include <glib/gi18n-lib.h>
+#include <inttypes.h>
 #include <string.h>
 
 #define MAX_CONFIG ((size_t)16 << 20)
@@ -34,8 +36,8 @@ add_source (GHashTable *sources, const SwageTensorInfo *info, int file, int inde
   g_hash_table_insert (sources, info->name, source);
 }
 
-/* Hugging Face names come with and without the parts in front ("transformer.", "model.", "model.decoder."), depending on which class
- * saved the checkpoint. */
+/* Hugging Face names come with and without the parts in front ("transformer.", "model.", "model.decoder."),
+ * depending on which class saved the checkpoint. */
 static Source *
 find_source (GHashTable *sources, const char *name, const char *suffix)
 {
@@ -46,8 +48,9 @@ find_source (GHashTable *sources, const char *name, const char *suffix)
       if (source != NULL)
         return source;
       const char *dot = strchr (from, '.');
-      from = dot != NULL && (g_str_has_prefix (from, "model.") || g_str_has_prefix (from, "transformer.")
-                             || g_str_has_prefix (from, "decoder."))
+      from = dot != NULL
+                     && (g_str_has_prefix (from, "model.") || g_str_has_prefix (from, "transformer.")
+                         || g_str_has_prefix (from, "decoder."))
                  ? dot + 1
                  : NULL;
     }
@@ -58,7 +61,8 @@ static char *
 format_name (const char *pattern, int block)
 {
   const char *at = strstr (pattern, "%d");
-  return at == NULL ? g_strdup (pattern) : g_strdup_printf ("%.*s%d%s", (int)(at - pattern), pattern, block, at + 2);
+  return at == NULL ? g_strdup (pattern)
+                    : g_strdup_printf ("%.*s%d%s", (int)(at - pattern), pattern, block, at + 2);
 }
 
 static char *
@@ -66,7 +70,7 @@ describe_shape (int n_dims, const int64_t *shape)
 {
   GString *text = g_string_new (NULL);
   for (int d = 0; d < n_dims; d++)
-    g_string_append_printf (text, "%s%" G_GINT64_FORMAT, d > 0 ? " × " : "", shape[d]);
+    g_string_append_printf (text, "%s%" PRId64, d > 0 ? " × " : "", shape[d]);
   return g_string_free (text, FALSE);
 }
 
@@ -83,8 +87,8 @@ tensor_free (gpointer p)
 
 /* `shape` is the canonical one. */
 static bool
-add_tensor (SwageModel *model, const SwageArchTensor *entry, int block, bool is_bias, Source *source, int n_dims,
-            const int64_t *shape, GError **error)
+add_tensor (SwageModel *model, const SwageArchTensor *entry, int block, bool is_bias, Source *source,
+            int n_dims, const int64_t *shape, GError **error)
 {
   const SwageTensorInfo *info = source->info;
   bool gguf = model->gguf != NULL, transposed = entry->transposed && !gguf && n_dims == 2;
@@ -94,23 +98,25 @@ add_tensor (SwageModel *model, const SwageArchTensor *entry, int block, bool is_
       g_autofree char *is = describe_shape (info->n_dims, info->shape);
       g_autofree char *should = describe_shape (n_dims, stored);
       g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_CORRUPT,
-                   _ ("Tensor “%s” of “%s” is %s, but by the model's configuration it should be %s."), info->name,
-                   model->shown, is, should);
+                   _ ("Tensor “%s” of “%s” is %s, but by the model's configuration it should be %s."),
+                   info->name, model->shown, is, should);
       return false;
     }
-  bool is_float = info->type == SWAGE_TYPE_F32 || info->type == SWAGE_TYPE_F16 || info->type == SWAGE_TYPE_BF16;
+  bool is_float
+      = info->type == SWAGE_TYPE_F32 || info->type == SWAGE_TYPE_F16 || info->type == SWAGE_TYPE_BF16;
   if (info->type == SWAGE_TYPE_NONE || (!is_float && swage_type_get_info (info->type)->block == 1))
     {
       g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_UNSUPPORTED,
-                   _ ("Tensor “%s” of “%s” is stored as %s, which cannot be computed with here."), info->name, model->shown,
-                   info->dtype);
+                   _ ("Tensor “%s” of “%s” is stored as %s, which cannot be computed with here."), info->name,
+                   model->shown, info->dtype);
       return false;
     }
 
   SwageModelTensor *tensor = g_new0 (SwageModelTensor, 1);
   SwageTensor *pub = &tensor->pub;
   const char *id = swage_role_get_id (entry->role), *suffix = is_bias ? ".bias" : "";
-  pub->name = block >= 0 ? g_strdup_printf ("blk.%d.%s%s", block, id, suffix) : g_strconcat (id, suffix, NULL);
+  pub->name
+      = block >= 0 ? g_strdup_printf ("blk.%d.%s%s", block, id, suffix) : g_strconcat (id, suffix, NULL);
   pub->source_name = g_strdup (info->name);
   pub->role = entry->role;
   pub->is_bias = is_bias;
@@ -140,7 +146,8 @@ add_tensor (SwageModel *model, const SwageArchTensor *entry, int block, bool is_
 static bool
 missing (SwageModel *model, const char *name, const char *suffix, GError **error)
 {
-  g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_CORRUPT, _ ("“%s” lacks tensor “%s%s”."), model->shown, name, suffix);
+  g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_CORRUPT, _ ("“%s” lacks tensor “%s%s”."), model->shown, name,
+               suffix);
   return false;
 }
 
@@ -232,8 +239,8 @@ read_rope_factors (SwageModel *model, GHashTable *sources, GError **error)
         ok &= model->rope_factors[i] > 0 && model->rope_factors[i] < 1e9f;
     }
   if (!ok)
-    g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_CORRUPT, _ ("Tensor “rope_freqs.weight” of “%s” is not %d positive numbers."),
-                 model->shown, n);
+    g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_CORRUPT,
+                 _ ("Tensor “rope_freqs.weight” of “%s” is not %d positive numbers."), model->shown, n);
   source->used = true;
   return ok;
 }
@@ -245,14 +252,17 @@ set_unknown_architecture (const char *origin, const char *name, bool gguf, GErro
 {
   GString *known = g_string_new (NULL);
   for (int i = 0; swage_archs[i] != NULL; i++)
-    for (const char *const *type = gguf ? swage_archs[i]->gguf_archs : swage_archs[i]->model_types; *type != NULL; type++)
+    for (const char *const *type = gguf ? swage_archs[i]->gguf_archs : swage_archs[i]->model_types;
+         *type != NULL; type++)
       g_string_append_printf (known, "%s%s", known->len > 0 ? ", " : "", *type);
   if (name == NULL)
-    g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_CORRUPT, _ ("“%s” does not say which architecture it is (“%s”)."), origin,
+    g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_CORRUPT,
+                 _ ("“%s” does not say which architecture it is (“%s”)."), origin,
                  gguf ? "general.architecture" : "model_type");
   else
     g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_UNSUPPORTED,
-                 _ ("The architecture “%s” of “%s” is not supported; those that are: %s."), name, origin, known->str);
+                 _ ("The architecture “%s” of “%s” is not supported; those that are: %s."), name, origin,
+                 known->str);
   g_string_free (known, TRUE);
 }
 
@@ -327,42 +337,43 @@ open_shards (SwageModel *model, const char *index_path, GHashTable *sources, GEr
   g_autoptr (GHashTable) files = g_hash_table_new (g_str_hash, g_str_equal); /* name → number + 1 */
   const char *tensor;
   json_object_foreach (map, tensor, value)
-    {
-      const char *file = json_string_value (value);
-      if (file == NULL || *file == '\0' || strchr (file, '/') != NULL || *file == '.')
-        {
-          g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_CORRUPT, _ ("“%s” gives no usable file name for tensor “%s”."),
-                       index_path, tensor);
-          return false;
-        }
-      if (g_hash_table_contains (files, file))
-        continue;
-      if (g_hash_table_size (files) >= MAX_SHARDS)
-        {
-          g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_CORRUPT, _ ("“%s” names more than %d files."), index_path, MAX_SHARDS);
-          return false;
-        }
-      g_autofree char *path = g_build_filename (model->folder, file, NULL);
-      SwageSafetensors *st = swage_safetensors_open (path, error);
-      if (st == NULL)
-        return false;
-      g_ptr_array_add (model->shards, st);
-      g_hash_table_insert (files, (gpointer)file, GUINT_TO_POINTER (model->shards->len));
-      for (int i = 0; i < swage_safetensors_get_n_tensors (st); i++)
-        {
-          const SwageTensorInfo *info = swage_safetensors_get_tensor (st, i);
-          const char *home = json_string_value (json_object_get (map, info->name));
-          if (g_strcmp0 (home, file) == 0)
-            add_source (sources, info, (int)model->shards->len - 1, i);
-        }
-    }
-  json_object_foreach (map, tensor, value)
-    if (!g_hash_table_contains (sources, tensor))
+  {
+    const char *file = json_string_value (value);
+    if (file == NULL || *file == '\0' || strchr (file, '/') != NULL || *file == '.')
       {
-        g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_CORRUPT, _ ("“%s” says that tensor “%s” is in “%s”, where it is not."),
-                     index_path, tensor, json_string_value (value));
+        g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_CORRUPT,
+                     _ ("“%s” gives no usable file name for tensor “%s”."), index_path, tensor);
         return false;
       }
+    if (g_hash_table_contains (files, file))
+      continue;
+    if (g_hash_table_size (files) >= MAX_SHARDS)
+      {
+        g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_CORRUPT, _ ("“%s” names more than %d files."),
+                     index_path, MAX_SHARDS);
+        return false;
+      }
+    g_autofree char *path = g_build_filename (model->folder, file, NULL);
+    SwageSafetensors *st = swage_safetensors_open (path, error);
+    if (st == NULL)
+      return false;
+    g_ptr_array_add (model->shards, st);
+    g_hash_table_insert (files, (gpointer)file, GUINT_TO_POINTER (model->shards->len));
+    for (int i = 0; i < swage_safetensors_get_n_tensors (st); i++)
+      {
+        const SwageTensorInfo *info = swage_safetensors_get_tensor (st, i);
+        const char *home = json_string_value (json_object_get (map, info->name));
+        if (g_strcmp0 (home, file) == 0)
+          add_source (sources, info, (int)model->shards->len - 1, i);
+      }
+  }
+  json_object_foreach (map, tensor, value) if (!g_hash_table_contains (sources, tensor))
+  {
+    g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_CORRUPT,
+                 _ ("“%s” says that tensor “%s” is in “%s”, where it is not."), index_path, tensor,
+                 json_string_value (value));
+    return false;
+  }
   return true;
 }
 
@@ -378,7 +389,8 @@ open_single (SwageModel *model, const char *path, GHashTable *sources, GError **
   return true;
 }
 
-/* The one file in `folder` whose name ends so; NULL when there is none or more. Of a file in parts the first stands for all. */
+/* The one file in `folder` whose name ends so; NULL when there is none or more. Of a file in parts the first
+ * stands for all. */
 static char *
 find_only (const char *folder, const char *suffix)
 {
@@ -397,6 +409,17 @@ find_only (const char *folder, const char *suffix)
 }
 
 static bool
+has_any (const char *folder, const char *suffix)
+{
+  g_autoptr (GDir) dir = g_dir_open (folder, 0, NULL);
+  const char *name;
+  while (dir != NULL && (name = g_dir_read_name (dir)) != NULL)
+    if (g_str_has_suffix (name, suffix) && *name != '.')
+      return true;
+  return false;
+}
+
+static bool
 open_folder (SwageModel *model, GHashTable *sources, GError **error)
 {
   g_autofree char *single = g_build_filename (model->folder, "model.safetensors", NULL);
@@ -409,10 +432,12 @@ open_folder (SwageModel *model, GHashTable *sources, GError **error)
   if (only != NULL)
     return open_single (model, only, sources, error);
   g_autofree char *pickle = g_build_filename (model->folder, "pytorch_model.bin", NULL);
-  g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_NOT_FOUND,
-               is_file (pickle) ? _ ("“%s” has its weights in pytorch_model.bin; convert them to model.safetensors first.")
-                                : _ ("“%s” has no model.safetensors, no model.safetensors.index.json and no single GGUF file."),
-               model->shown);
+  g_set_error (
+      error, SWAGE_ERROR, SWAGE_ERROR_NOT_FOUND,
+      is_file (pickle)
+          ? _ ("“%s” has its weights in pytorch_model.bin; convert them to model.safetensors first.")
+          : _ ("“%s” has no model.safetensors, no model.safetensors.index.json and no single GGUF file."),
+      model->shown);
   return false;
 }
 
@@ -427,18 +452,30 @@ open_bare (SwageModel *model, const char *path, GHashTable *sources, GError **er
                                   : open_single (model, path, sources, error);
 }
 
-static bool
-starts_with_gguf (const char *path)
+typedef enum
+{
+  FORMAT_NEITHER,
+  FORMAT_GGUF,
+  FORMAT_SAFETENSORS
+} Format;
+
+/* By the first bytes: "GGUF", or the length of a header and the brace it begins with. */
+static Format
+sniff (const char *path)
 {
   g_autoptr (GFile) file = g_file_new_for_path (path);
-  g_autoptr (GFileInputStream) in = g_file_read (file, NULL, NULL);
-  char magic[4];
+  g_autoptr (GFileInputStream) in = is_file (path) ? g_file_read (file, NULL, NULL) : NULL;
+  char head[9];
   gsize n = 0;
-  return in != NULL && g_input_stream_read_all (G_INPUT_STREAM (in), magic, sizeof magic, &n, NULL, NULL)
-         && n == sizeof magic && memcmp (magic, "GGUF", 4) == 0;
+  if (in == NULL || !g_input_stream_read_all (G_INPUT_STREAM (in), head, sizeof head, &n, NULL, NULL))
+    return FORMAT_NEITHER;
+  if (n >= 4 && memcmp (head, "GGUF", 4) == 0)
+    return FORMAT_GGUF;
+  return n == sizeof head && head[8] == '{' ? FORMAT_SAFETENSORS : FORMAT_NEITHER;
 }
 
-/* The name for people: "sample", "stories260K", "llama-7b" of "llama-7b-00001-of-00003.gguf"; of a file with a general name, its folder's. */
+/* The name for people: "sample", "stories260K", "llama-7b" of "llama-7b-00001-of-00003.gguf"; of a file with
+ * a general name, its folder's. */
 static char *
 stem (const char *path, bool folder)
 {
@@ -446,7 +483,8 @@ stem (const char *path, bool folder)
   g_autofree char *base = g_path_get_basename (full);
   if (!folder)
     {
-      if (g_str_has_prefix (base, "model.safetensors") || g_regex_match_simple ("^model-[0-9]{5}-of-", base, 0, 0))
+      if (g_str_has_prefix (base, "model.safetensors")
+          || g_regex_match_simple ("^model-[0-9]{5}-of-", base, 0, 0))
         {
           g_autofree char *parent = g_path_get_dirname (full);
           g_free (base);
@@ -463,10 +501,24 @@ stem (const char *path, bool folder)
 static bool
 open_safetensors (SwageModel *model, const char *path, bool folder, GHashTable *sources, GError **error)
 {
+  if (!folder && sniff (path) == FORMAT_NEITHER)
+    {
+      g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_CORRUPT,
+                   _ ("“%s” is neither a GGUF nor a safetensors file."), model->shown);
+      return false;
+    }
+  if (folder && !has_any (model->folder, ".safetensors") && !is_file (model->config_path))
+    {
+      g_set_error (
+          error, SWAGE_ERROR, SWAGE_ERROR_NOT_FOUND,
+          _ ("“%s” has neither a checkpoint (config.json, model.safetensors) nor a single GGUF file."),
+          model->shown);
+      return false;
+    }
   if (!is_file (model->config_path))
     {
       g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_NOT_FOUND,
-                   _ ("There is no config.json in “%s”; without it the tensors of “%s” have no meaning."), model->folder,
+                   _ ("There is no config.json beside the weights of “%s”; without it they have no meaning."),
                    model->shown);
       return false;
     }
@@ -519,15 +571,12 @@ swage_model_open (const char *path, GError **error)
   model->by_name = g_hash_table_new (g_str_hash, g_str_equal);
   model->layers = g_ptr_array_new ();
 
-  if (folder)
-    {
-      g_autofree char *safetensors = find_only (path, ".safetensors");
-      if (safetensors == NULL)
-        gguf_path = find_only (path, ".gguf");
-    }
+  if (folder && !has_any (path, ".safetensors"))
+    gguf_path = find_only (path, ".gguf");
   g_autoptr (GHashTable) sources = g_hash_table_new_full (g_str_hash, g_str_equal, NULL, g_free);
-  bool gguf = gguf_path != NULL && starts_with_gguf (gguf_path);
-  bool ok = gguf ? open_gguf (model, gguf_path, sources, error) : open_safetensors (model, path, folder, sources, error);
+  bool gguf = gguf_path != NULL && sniff (gguf_path) == FORMAT_GGUF;
+  bool ok = gguf ? open_gguf (model, gguf_path, sources, error)
+                 : open_safetensors (model, path, folder, sources, error);
   if (!ok || !read_rope_factors (model, sources, error) || !list_tensors (model, sources, error))
     return NULL;
   if (gguf || !is_file (model->config_path))

@@ -58,17 +58,53 @@ swage_config_get_shape (const SwageConfig *c, SwageRole role, int64_t shape[2])
   int64_t rows = 0, cols = 0; /* cols 0: a vector */
   switch (role)
     {
-    case SWAGE_ROLE_TOKEN_EMBD: case SWAGE_ROLE_OUTPUT: rows = c->n_vocab; cols = embd; break;
-    case SWAGE_ROLE_POS_EMBD: rows = (int64_t)c->max_context + c->position_offset; cols = embd; break;
-    case SWAGE_ROLE_ATTN_NORM: case SWAGE_ROLE_FFN_NORM: case SWAGE_ROLE_OUTPUT_NORM: rows = embd; break;
-    case SWAGE_ROLE_ATTN_Q: rows = q; cols = embd; break;
-    case SWAGE_ROLE_ATTN_K: case SWAGE_ROLE_ATTN_V: rows = kv; cols = embd; break;
-    case SWAGE_ROLE_ATTN_QKV: rows = q + 2 * kv; cols = embd; break;
-    case SWAGE_ROLE_ATTN_Q_NORM: case SWAGE_ROLE_ATTN_K_NORM: rows = c->head_dim; break;
-    case SWAGE_ROLE_ATTN_OUTPUT: rows = embd; cols = q; break;
-    case SWAGE_ROLE_FFN_GATE: case SWAGE_ROLE_FFN_UP: rows = ff; cols = embd; break;
-    case SWAGE_ROLE_FFN_DOWN: rows = embd; cols = ff; break;
-    case SWAGE_N_ROLES: case SWAGE_ROLE_NONE: break;
+    case SWAGE_ROLE_TOKEN_EMBD:
+    case SWAGE_ROLE_OUTPUT:
+      rows = c->n_vocab;
+      cols = embd;
+      break;
+    case SWAGE_ROLE_POS_EMBD:
+      rows = (int64_t)c->max_context + c->position_offset;
+      cols = embd;
+      break;
+    case SWAGE_ROLE_ATTN_NORM:
+    case SWAGE_ROLE_FFN_NORM:
+    case SWAGE_ROLE_OUTPUT_NORM:
+      rows = embd;
+      break;
+    case SWAGE_ROLE_ATTN_Q:
+      rows = q;
+      cols = embd;
+      break;
+    case SWAGE_ROLE_ATTN_K:
+    case SWAGE_ROLE_ATTN_V:
+      rows = kv;
+      cols = embd;
+      break;
+    case SWAGE_ROLE_ATTN_QKV:
+      rows = q + 2 * kv;
+      cols = embd;
+      break;
+    case SWAGE_ROLE_ATTN_Q_NORM:
+    case SWAGE_ROLE_ATTN_K_NORM:
+      rows = c->head_dim;
+      break;
+    case SWAGE_ROLE_ATTN_OUTPUT:
+      rows = embd;
+      cols = q;
+      break;
+    case SWAGE_ROLE_FFN_GATE:
+    case SWAGE_ROLE_FFN_UP:
+      rows = ff;
+      cols = embd;
+      break;
+    case SWAGE_ROLE_FFN_DOWN:
+      rows = embd;
+      cols = ff;
+      break;
+    case SWAGE_N_ROLES:
+    case SWAGE_ROLE_NONE:
+      break;
     }
   shape[0] = rows;
   shape[1] = cols;
@@ -83,15 +119,18 @@ swage_config_check (const SwageConfig *c, const char *origin, GError **error)
     problem = _ ("the number of attention heads is not a multiple of the number of key/value heads");
   else if ((int64_t)c->n_heads * c->head_dim > SWAGE_MAX_FF)
     problem = _ ("the attention heads are too wide");
-  else if (c->position == SWAGE_POS_ROPE && (c->rope_dims < 2 || c->rope_dims % 2 != 0 || c->rope_dims > c->head_dim))
+  else if (c->position == SWAGE_POS_ROPE
+           && (c->rope_dims < 2 || c->rope_dims % 2 != 0 || c->rope_dims > c->head_dim))
     problem = _ ("the rotary dimensions are not an even part of the head");
   if (problem != NULL)
-    g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_CORRUPT, _ ("The model in “%s” is impossible: %s."), origin, problem);
+    g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_CORRUPT, _ ("The model in “%s” is impossible: %s."), origin,
+                 problem);
   return problem == NULL;
 }
 
 void
-swage_arch_permute_rows (const uint8_t *src, uint8_t *dst, int64_t rows, size_t row_bytes, int n_heads, bool to_gguf)
+swage_arch_permute_rows (const uint8_t *src, uint8_t *dst, int64_t rows, size_t row_bytes, int n_heads,
+                         bool to_gguf)
 {
   int64_t dim = rows / n_heads, half = dim / 2;
   for (int64_t h = 0; h < n_heads; h++)

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * inv_freq[i] = base^(−2i/d), in single precision step by step, because that is how checkpoints were trained and how others
- * run them: at position 10⁴ the last bit of a frequency is 10⁻³ of an angle.
+ * inv_freq[i] = base^(−2i/d), in single precision step by step, because that is how checkpoints were trained
+ * and how others run them: at position 10⁴ the last bit of a frequency is 10⁻³ of an angle.
  *
- * Linear scaling (Chen et al. 2023, arXiv 2306.15595) divides all frequencies by the factor. Llama 3's divides the
- * low ones alone: with λ = 2π/inv_freq and C the original context,
+ * Linear scaling (Chen et al. 2023, arXiv 2306.15595) divides all frequencies by the factor. Llama 3's
+ * divides the low ones alone: with λ = 2π/inv_freq and C the original context,
  *
- *   λ > C/low:  inv_freq / factor        λ < C/high:  inv_freq        between:  (1−s)·inv_freq/factor + s·inv_freq,
- *   s = (C/λ − low) / (high − low).
+ *   λ > C/low:  inv_freq / factor        λ < C/high:  inv_freq        between:  (1−s)·inv_freq/factor +
+ * s·inv_freq, s = (C/λ − low) / (high − low).
  *
  * GGUF has no word for it and stores the quotient (before / after) of each pair as the tensor rope_freqs.
  */

@@ -15,6 +15,7 @@
 #include "core/pipeline/swage-pipeline-private.h"
 #include "kernels/swage-op-args.h"
 
+#include <inttypes.h>
 #include <glib/gi18n-lib.h>
 #include <string.h>
 #include <unistd.h>
@@ -175,7 +176,7 @@ get_calibration (SwagePipeline *pipeline, View *view, GError **error)
     }
   const SwageCalibration *wanted = &view->calibration;
   g_autofree char *key
-      = g_strdup_printf ("%d %d %" G_GUINT64_FORMAT, wanted->samples, wanted->context, wanted->seed);
+      = g_strdup_printf ("%d %d %" PRIu64, wanted->samples, wanted->context, wanted->seed);
   if (g_strcmp0 (key, pipeline->calibration_key) != 0)
     {
       int max_context = swage_model_get_config (pipeline->model)->max_context;

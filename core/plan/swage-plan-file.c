@@ -9,6 +9,7 @@
 #include "core/base/swage-json.h"
 #include "core/base/swage-output.h"
 
+#include <inttypes.h>
 #include <glib/gi18n-lib.h>
 #include <string.h>
 #include <errno.h>
@@ -126,7 +127,7 @@ read_int (Reader *reader, json_t *object, const char *key, int64_t min, int64_t 
   if (good)
     *out = json_integer_value (value);
   else
-    fail (reader, error, _ ("A whole number from %" G_GINT64_FORMAT " to %" G_GINT64_FORMAT " is expected."),
+    fail (reader, error, _ ("A whole number from %" PRId64 " to %" PRId64 " is expected."),
           min, max);
   pop (reader);
   return good;

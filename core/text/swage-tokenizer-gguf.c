@@ -7,6 +7,7 @@
 #include "core/text/swage-tokenizer-private.h"
 #include "core/base/swage-error.h"
 
+#include <inttypes.h>
 #include <glib/gi18n-lib.h>
 #include <string.h>
 
@@ -127,12 +128,12 @@ check_data (const SwageTokenizerData *data, const char *origin, GError **error)
                  data->model != NULL ? data->model : "");
   else if (data->n_tokens <= 0 || data->n_tokens > SWAGE_VOCAB_MAX_TOKENS || data->tokens == NULL)
     g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_CORRUPT,
-                 _ ("%s: the tokenizer has %" G_GINT64_FORMAT " tokens; it takes from 1 to %d."), origin,
+                 _ ("%s: the tokenizer has %" PRId64 " tokens; it takes from 1 to %d."), origin,
                  data->n_tokens, SWAGE_VOCAB_MAX_TOKENS);
   else if (data->n_merges < 0 || data->n_merges > SWAGE_VOCAB_MAX_MERGES
            || (data->n_merges > 0 && data->merges == NULL))
     g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_CORRUPT,
-                 _ ("%s: the tokenizer has %" G_GINT64_FORMAT " merges; the limit is %d."), origin,
+                 _ ("%s: the tokenizer has %" PRId64 " merges; the limit is %d."), origin,
                  data->n_merges, SWAGE_VOCAB_MAX_MERGES);
   else
     return true;

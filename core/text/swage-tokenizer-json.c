@@ -10,6 +10,7 @@
 #include "core/base/swage-error.h"
 #include "core/base/swage-json.h"
 
+#include <inttypes.h>
 #include <glib/gi18n-lib.h>
 #include <string.h>
 
@@ -62,13 +63,13 @@ static bool
 claim (Loader *loader, int64_t id, const char *text, SwageTokenKind kind, GError **error)
 {
   if (id < 0 || id >= SWAGE_VOCAB_MAX_TOKENS)
-    return corrupt (loader, error, _ ("the token “%s” has the id %" G_GINT64_FORMAT "; ids go from 0 to %d."),
+    return corrupt (loader, error, _ ("the token “%s” has the id %" PRId64 "; ids go from 0 to %d."),
                     text, id, SWAGE_VOCAB_MAX_TOKENS - 1);
   if ((guint)id >= loader->pieces->len)
     g_array_set_size (loader->pieces, (guint)id + 1);
   Piece *piece = &g_array_index (loader->pieces, Piece, id);
   if (piece->text != NULL && !g_str_equal (piece->text, text))
-    return corrupt (loader, error, _ ("the id %" G_GINT64_FORMAT " is given to both “%s” and “%s”."), id,
+    return corrupt (loader, error, _ ("the id %" PRId64 " is given to both “%s” and “%s”."), id,
                     piece->text, text);
   loader->n_claimed += piece->text == NULL;
   piece->text = text;
@@ -150,7 +151,7 @@ fill_vocab (Loader *loader, GError **error)
   SwageTokenizer *tok = loader->tok;
   guint n = loader->pieces->len;
   if ((int64_t)n - loader->n_claimed > MAX_HOLES (loader->n_claimed))
-    return corrupt (loader, error, _ ("ids go up to %u, but only %" G_GINT64_FORMAT " tokens are there."),
+    return corrupt (loader, error, _ ("ids go up to %u, but only %" PRId64 " tokens are there."),
                     n - 1, loader->n_claimed);
   for (guint id = 0; id < n; id++)
     {
@@ -327,7 +328,7 @@ append_special (Loader *loader, GArray *ids, int64_t id, GError **error)
 {
   if (id < 0 || id >= loader->tok->vocab->n || ids->len >= 64)
     return corrupt (loader, error,
-                    _ ("the post-processor uses the id %" G_GINT64_FORMAT ", which no token has."), id);
+                    _ ("the post-processor uses the id %" PRId64 ", which no token has."), id);
   g_array_append_vals (ids, &(int32_t){ (int32_t)id }, 1);
   return true;
 }

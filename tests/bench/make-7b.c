@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * make-7b OUT.gguf|OUT_FOLDER [--bf16] [--blocks N]: a Llama of the shape of Llama-2-7B but with two blocks (1.3 GB), for measuring what
- * does not depend on what a model knows: opening, statistics, quantizing, memory, tokens per second.
+ * make-7b OUT.gguf|OUT_FOLDER [--bf16] [--blocks N]: a Llama of the shape of Llama-2-7B but with two blocks
+ * (1.3 GB), for measuring what does not depend on what a model knows: opening, statistics, quantizing,
+ * memory, tokens per second.
  *
- * Weights are normal with the deviation a trained model's have, the same for every run and for both formats (the rows of a GGUF file's
- * queries and keys are in GGUF's order). The tokenizer is the sample's; rows of the vocabulary beyond its tokens are unused.
+ * Weights are normal with the deviation a trained model's have, the same for every run and for both formats
+ * (the rows of a GGUF file's queries and keys are in GGUF's order). The tokenizer is the sample's; rows of
+ * the vocabulary beyond its tokens are unused.
  */
 #include "core/base/swage-error.h"
 #include "core/base/swage-pool.h"
@@ -219,12 +221,14 @@ make_folder (const char *path, GArray *tensors, int n_blocks, SwageType type, GE
         return false;
     }
   g_autofree char *text = g_strdup_printf (
-      "{\n  \"architectures\": [\"LlamaForCausalLM\"],\n  \"model_type\": \"llama\",\n  \"hidden_size\": %d,\n"
+      "{\n  \"architectures\": [\"LlamaForCausalLM\"],\n  \"model_type\": \"llama\",\n  \"hidden_size\": "
+      "%d,\n"
       "  \"intermediate_size\": %d,\n  \"num_hidden_layers\": %d,\n  \"num_attention_heads\": %d,\n"
       "  \"num_key_value_heads\": %d,\n  \"vocab_size\": %d,\n  \"max_position_embeddings\": %d,\n"
       "  \"rms_norm_eps\": 1e-05,\n  \"rope_theta\": 10000.0,\n  \"hidden_act\": \"silu\",\n"
       "  \"tie_word_embeddings\": false,\n  \"torch_dtype\": \"%s\"\n}\n",
-      N_EMBD, N_FF, n_blocks, N_HEADS, N_HEADS, N_VOCAB, N_CONTEXT, type == SWAGE_TYPE_BF16 ? "bfloat16" : "float16");
+      N_EMBD, N_FF, n_blocks, N_HEADS, N_HEADS, N_VOCAB, N_CONTEXT,
+      type == SWAGE_TYPE_BF16 ? "bfloat16" : "float16");
   g_autoptr (SwageSafetensorsWriter) w
       = swage_safetensors_writer_new (model, infos, (int)tensors->len, metadata, true, error);
   return w != NULL && write_all (tensors, type, false, write_safetensors, w, error)
@@ -256,7 +260,8 @@ set_tokenizer (SwageGgufWriter *w, GError **error)
   const SwageTokenizerInfo *info = swage_tokenizer_get_info (tokenizer);
   swage_gguf_writer_set_string (w, "tokenizer.ggml.model", info->model);
   swage_gguf_writer_set_string (w, "tokenizer.ggml.pre", info->pre);
-  swage_gguf_writer_set_strings (w, "tokenizer.ggml.tokens", (const char *const *)pieces->pdata, NULL, N_VOCAB);
+  swage_gguf_writer_set_strings (w, "tokenizer.ggml.tokens", (const char *const *)pieces->pdata, NULL,
+                                 N_VOCAB);
   swage_gguf_writer_set_ints (w, "tokenizer.ggml.token_type", kinds, N_VOCAB);
   swage_gguf_writer_set_strings (w, "tokenizer.ggml.merges", merges, NULL, n);
   swage_gguf_writer_set_u32 (w, "tokenizer.ggml.bos_token_id", (uint32_t)info->bos);
@@ -288,9 +293,11 @@ make_gguf (const char *path, GArray *tensors, int n_blocks, SwageType type, GErr
     {
       const Tensor *t = &g_array_index (tensors, Tensor, i);
       int64_t shape[2] = { t->rows > 0 ? t->rows : t->cols, t->cols };
-      swage_gguf_writer_add_tensor (w, t->gguf, t->rows > 0 ? type : SWAGE_TYPE_F32, t->rows > 0 ? 2 : 1, shape);
+      swage_gguf_writer_add_tensor (w, t->gguf, t->rows > 0 ? type : SWAGE_TYPE_F32, t->rows > 0 ? 2 : 1,
+                                    shape);
     }
-  return swage_gguf_writer_start (w, path, true, error) && write_all (tensors, type, true, write_gguf, w, error)
+  return swage_gguf_writer_start (w, path, true, error)
+         && write_all (tensors, type, true, write_gguf, w, error)
          && swage_gguf_writer_commit (w, NULL, NULL, error);
 }
 
@@ -305,7 +312,8 @@ main (int argc, char **argv)
                              { NULL } };
   g_autoptr (GOptionContext) context = g_option_context_new ("OUT.gguf|OUT_FOLDER");
   g_option_context_add_main_entries (context, entries, NULL);
-  if (!g_option_context_parse (context, &argc, &argv, &error) || argc != 2 || blocks < 1 || blocks > MAX_BLOCKS)
+  if (!g_option_context_parse (context, &argc, &argv, &error) || argc != 2 || blocks < 1
+      || blocks > MAX_BLOCKS)
     {
       fprintf (stderr, "make-7b: %s\n", error != NULL ? error->message : "one output, and 1 to 64 blocks");
       return 2;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Exports, read back: by tensor against a file that the gguf package wrote, against the source, against the layers that went in. What a target
- * cannot hold is said before anything is written; what fails or is cancelled leaves nothing behind.
+ * Exports, read back: by tensor against a file that the gguf package wrote, against the source, against the
+ * layers that went in. What a target cannot hold is said before anything is written; what fails or is
+ * cancelled leaves nothing behind.
  */
 #include "core/export/swage-export.h"
 #include "core/format/swage-gguf.h"
@@ -70,27 +71,40 @@ to_type (SwageLinear *linear, SwageType type)
 {
   g_autofree float *values = swage_weight_decode_all (linear->weight);
   if (swage_type_row_bytes (type, linear->n_in) > 0)
-    swage_linear_set_weight (linear, swage_weight_new_from_f32 (type, linear->n_out, linear->n_in, values, NULL));
+    swage_linear_set_weight (linear,
+                             swage_weight_new_from_f32 (type, linear->n_out, linear->n_in, values, NULL));
   return linear;
 }
 
-static SwageLinear *to_q8_0 (SwageLinear *linear) { return to_type (linear, SWAGE_TYPE_Q8_0); }
-static SwageLinear *to_iq4_nl (SwageLinear *linear) { return to_type (linear, SWAGE_TYPE_IQ4_NL); }
-static SwageLinear *to_bf16 (SwageLinear *linear) { return to_type (linear, SWAGE_TYPE_BF16); }
+static SwageLinear *
+to_q8_0 (SwageLinear *linear)
+{
+  return to_type (linear, SWAGE_TYPE_Q8_0);
+}
+static SwageLinear *
+to_iq4_nl (SwageLinear *linear)
+{
+  return to_type (linear, SWAGE_TYPE_IQ4_NL);
+}
+static SwageLinear *
+to_bf16 (SwageLinear *linear)
+{
+  return to_type (linear, SWAGE_TYPE_BF16);
+}
 
 static SwageLinear *
 to_int (SwageLinear *linear)
 {
   g_autofree float *values = swage_weight_decode_all (linear->weight);
-  swage_linear_set_weight (linear,
-                           swage_weight_new_int_from_f32 (linear->n_out, linear->n_in, 3, 16, false, values, NULL));
+  swage_linear_set_weight (
+      linear, swage_weight_new_int_from_f32 (linear->n_out, linear->n_in, 3, 16, false, values, NULL));
   return linear;
 }
 
 static SwageWeight *
 make_weight (SwageType type, int64_t rows, int64_t cols, int64_t k)
 {
-  g_autofree float *values = g_new (float, rows * cols);
+  g_autofree float *values = g_new (float, rows *cols);
   for (int64_t i = 0; i < rows * cols; i++)
     values[i] = tiny_value (i, k) / 4;
   return swage_weight_new_from_f32 (type, rows, cols, values, NULL);
@@ -101,7 +115,8 @@ to_low_rank (SwageLinear *linear)
 {
   int64_t n_out = linear->n_out, n_in = linear->n_in;
   swage_linear_set_weight (linear, NULL);
-  swage_linear_set_low_rank (linear, make_weight (SWAGE_TYPE_F16, 5, n_in, 1), make_weight (SWAGE_TYPE_F32, n_out, 5, 2));
+  swage_linear_set_low_rank (linear, make_weight (SWAGE_TYPE_F16, 5, n_in, 1),
+                             make_weight (SWAGE_TYPE_F32, n_out, 5, 2));
   return linear;
 }
 
@@ -111,7 +126,8 @@ to_everything (SwageLinear *linear)
 {
   int64_t n_out = linear->n_out, n_in = linear->n_in;
   linear = to_int (linear);
-  swage_linear_set_low_rank (linear, make_weight (SWAGE_TYPE_F16, 3, n_in, 1), make_weight (SWAGE_TYPE_F16, n_out, 3, 2));
+  swage_linear_set_low_rank (linear, make_weight (SWAGE_TYPE_F16, 3, n_in, 1),
+                             make_weight (SWAGE_TYPE_F16, n_out, 3, 2));
   SwageSparse *sparse = linear->sparse = g_new0 (SwageSparse, 1);
   *sparse = (SwageSparse){ .rows = n_out, .cols = n_in, .n_values = n_out, .type = SWAGE_TYPE_F32 };
   sparse->row_start = g_new (int64_t, n_out + 1);
@@ -302,7 +318,8 @@ test_gguf_foreign (void)
             for (int64_t k = 0; k < a->shape[0]; k++)
               {
                 double want = (double)((const float *)g_bytes_get_data (da, NULL))[k];
-                g_assert_cmpfloat_with_epsilon ((double)((const float *)g_bytes_get_data (db, NULL))[k], want, 4e-7 * want);
+                g_assert_cmpfloat_with_epsilon ((double)((const float *)g_bytes_get_data (db, NULL))[k], want,
+                                                4e-7 * want);
               }
         }
       g_assert_true (found);
@@ -334,8 +351,9 @@ test_gguf_architectures (void)
     const char *config, *skip;
     SwageType type;
   } cases[] = {
-    { TINY_LLAMA, NULL, SWAGE_TYPE_F16 },    { TINY_LLAMA, ".bias", SWAGE_TYPE_BF16 }, { TINY_MISTRAL, ".bias", SWAGE_TYPE_F32 },
-    { TINY_QWEN2, NULL, SWAGE_TYPE_BF16 },   { TINY_QWEN3, ".bias", SWAGE_TYPE_F16 },  { TINY_GPT2, NULL, SWAGE_TYPE_F32 },
+    { TINY_LLAMA, NULL, SWAGE_TYPE_F16 },      { TINY_LLAMA, ".bias", SWAGE_TYPE_BF16 },
+    { TINY_MISTRAL, ".bias", SWAGE_TYPE_F32 }, { TINY_QWEN2, NULL, SWAGE_TYPE_BF16 },
+    { TINY_QWEN3, ".bias", SWAGE_TYPE_F16 },   { TINY_GPT2, NULL, SWAGE_TYPE_F32 },
   };
   for (size_t i = 0; i < G_N_ELEMENTS (cases); i++)
     {
@@ -388,7 +406,8 @@ test_gguf_packed (void)
       int64_t file_type = 0;
       g_assert_true (swage_gguf_get_int (swage_model_get_gguf (back), "general.file_type", &file_type));
       g_assert_cmpint (file_type, ==, file_types[c]);
-      g_assert_cmpstr (swage_gguf_get_string (swage_model_get_gguf (back), "swage.plan"), ==, options.provenance);
+      g_assert_cmpstr (swage_gguf_get_string (swage_model_get_gguf (back), "swage.plan"), ==,
+                       options.provenance);
       for (int l = 0; l < swage_model_get_n_layers (f.model); l++)
         {
           const char *name = swage_model_get_layer (f.model, l)->name;
@@ -409,7 +428,8 @@ test_gguf_packed (void)
       g_autofree char *a = NULL;
       g_autofree char *b = NULL;
       gsize na, nb;
-      g_assert_true (g_file_get_contents (f.out, &a, &na, NULL) && g_file_get_contents (copy_path, &b, &nb, NULL));
+      g_assert_true (g_file_get_contents (f.out, &a, &na, NULL)
+                     && g_file_get_contents (copy_path, &b, &nb, NULL));
       g_assert_cmpmem (a, na, b, nb);
     }
   tear_down (&f);
@@ -419,7 +439,8 @@ test_gguf_packed (void)
 static void
 test_dense (void)
 {
-  static SwageLinear *(*const changes[]) (SwageLinear *) = { to_int, to_low_rank, to_everything, to_transformed };
+  static SwageLinear *(*const changes[]) (SwageLinear *)
+      = { to_int, to_low_rank, to_everything, to_transformed };
   static const char *const configs[] = { TINY_LLAMA, TINY_GPT2 };
   GError *error = NULL;
   for (size_t k = 0; k < G_N_ELEMENTS (configs); k++)
@@ -463,14 +484,17 @@ test_tokenizer (void)
   g_autoptr (SwageModel) model = swage_model_open (in, &error);
   g_assert_no_error (error);
   g_autoptr (SwageModel) back = export_and_open (model, SWAGE_EXPORT_GGUF, NULL, out, NULL);
-  SwageTokenizer *a = swage_model_get_tokenizer (model, &error), *b = swage_model_get_tokenizer (back, &error);
+  SwageTokenizer *a = swage_model_get_tokenizer (model, &error),
+                 *b = swage_model_get_tokenizer (back, &error);
   g_assert_no_error (error);
-  static const char text[] = "And it came to pass in those days, that Jesus came from Nazareth of Galilee: 1234 ünïcode 😀\n\n<|endoftext|> x";
+  static const char text[] = "And it came to pass in those days, that Jesus came from Nazareth of Galilee: "
+                             "1234 ünïcode 😀\n\n<|endoftext|> x";
   for (int special = 0; special < 2; special++)
     {
       g_autoptr (GArray) ia = g_array_new (FALSE, FALSE, sizeof (int32_t));
       g_autoptr (GArray) ib = g_array_new (FALSE, FALSE, sizeof (int32_t));
-      SwageEncodeFlags flags = special ? SWAGE_ENCODE_ADD_SPECIAL | SWAGE_ENCODE_PARSE_SPECIAL : SWAGE_ENCODE_PLAIN;
+      SwageEncodeFlags flags
+          = special ? SWAGE_ENCODE_ADD_SPECIAL | SWAGE_ENCODE_PARSE_SPECIAL : SWAGE_ENCODE_PLAIN;
       g_assert_true (swage_tokenizer_encode (a, text, sizeof text - 1, flags, ia, &error));
       g_assert_true (swage_tokenizer_encode (b, text, sizeof text - 1, flags, ib, &error));
       g_assert_cmpmem (ia->data, ia->len * 4, ib->data, ib->len * 4);
@@ -482,11 +506,21 @@ test_tokenizer (void)
   g_assert_true (info_a->add_bos == info_b->add_bos);
   g_assert_cmpstr (info_a->pre, ==, info_b->pre);
   /* what llama.cpp will not load without */
-  static const char *const keys[]
-      = { "general.architecture", "llama.context_length", "llama.embedding_length", "llama.block_count",
-          "llama.feed_forward_length", "llama.attention.head_count", "llama.attention.layer_norm_rms_epsilon",
-          "tokenizer.ggml.model", "tokenizer.ggml.pre", "tokenizer.ggml.tokens", "tokenizer.ggml.token_type",
-          "tokenizer.ggml.merges", "tokenizer.ggml.eos_token_id", "general.file_type", "general.quantization_version" };
+  static const char *const keys[] = { "general.architecture",
+                                      "llama.context_length",
+                                      "llama.embedding_length",
+                                      "llama.block_count",
+                                      "llama.feed_forward_length",
+                                      "llama.attention.head_count",
+                                      "llama.attention.layer_norm_rms_epsilon",
+                                      "tokenizer.ggml.model",
+                                      "tokenizer.ggml.pre",
+                                      "tokenizer.ggml.tokens",
+                                      "tokenizer.ggml.token_type",
+                                      "tokenizer.ggml.merges",
+                                      "tokenizer.ggml.eos_token_id",
+                                      "general.file_type",
+                                      "general.quantization_version" };
   for (size_t i = 0; i < G_N_ELEMENTS (keys); i++)
     {
       bool found = false;
@@ -494,7 +528,8 @@ test_tokenizer (void)
       const uint8_t *payload;
       size_t n;
       for (int k = 0; k < swage_gguf_get_n_keys (swage_model_get_gguf (back)); k++)
-        found |= strcmp (swage_gguf_get_key (swage_model_get_gguf (back), k, &kind, &payload, &n), keys[i]) == 0;
+        found |= strcmp (swage_gguf_get_key (swage_model_get_gguf (back), k, &kind, &payload, &n), keys[i])
+                 == 0;
       g_test_message ("%s", keys[i]);
       g_assert_true (found);
     }
@@ -524,7 +559,8 @@ test_safetensors (void)
       options.overwrite = true;
 
       /* as it is: the same tensors under the same names, byte for byte */
-      g_autoptr (SwageModel) same = export_and_open (f.model, SWAGE_EXPORT_SAFETENSORS, NULL, f.out, &options);
+      g_autoptr (SwageModel) same
+          = export_and_open (f.model, SWAGE_EXPORT_SAFETENSORS, NULL, f.out, &options);
       g_autofree char *a_path = g_build_filename (f.in, "model.safetensors", NULL);
       g_autofree char *b_path = g_build_filename (f.out, "model.safetensors", NULL);
       g_autoptr (SwageSafetensors) a = swage_safetensors_open (a_path, &error);
@@ -534,7 +570,8 @@ test_safetensors (void)
       g_assert_cmpint (swage_safetensors_get_n_tensors (a), ==, swage_safetensors_get_n_tensors (b));
       for (int i = 0; i < swage_safetensors_get_n_tensors (a); i++)
         for (int j = 0; j < swage_safetensors_get_n_tensors (b); j++)
-          if (strcmp (swage_safetensors_get_tensor (a, i)->name, swage_safetensors_get_tensor (b, j)->name) == 0)
+          if (strcmp (swage_safetensors_get_tensor (a, i)->name, swage_safetensors_get_tensor (b, j)->name)
+              == 0)
             {
               g_autoptr (GBytes) da = swage_safetensors_get_data (a, i);
               g_autoptr (GBytes) db = swage_safetensors_get_data (b, j);
@@ -547,8 +584,10 @@ test_safetensors (void)
       g_clear_pointer (&json, json_decref);
 
       /* one layer packed: F32 throughout, so that nothing is rounded again */
-      Recipe recipe = { .model = f.model, .change = to_q8_0, .only = k >= 2 ? "blk.1.ffn_up" : "blk.1.ffn_gate" };
-      g_autoptr (SwageModel) packed = export_and_open (f.model, SWAGE_EXPORT_SAFETENSORS, &recipe, f.out, &options);
+      Recipe recipe
+          = { .model = f.model, .change = to_q8_0, .only = k >= 2 ? "blk.1.ffn_up" : "blk.1.ffn_gate" };
+      g_autoptr (SwageModel) packed
+          = export_and_open (f.model, SWAGE_EXPORT_SAFETENSORS, &recipe, f.out, &options);
       for (int i = 0; i < swage_model_get_n_tensors (packed); i++)
         {
           const SwageTensor *tensor = swage_model_get_tensor (packed, i);
@@ -567,13 +606,15 @@ test_safetensors (void)
 
       /* in a type that is asked for */
       options.dense_type = SWAGE_TYPE_F16;
-      g_autoptr (SwageModel) half = export_and_open (f.model, SWAGE_EXPORT_SAFETENSORS, &recipe, f.out, &options);
+      g_autoptr (SwageModel) half
+          = export_and_open (f.model, SWAGE_EXPORT_SAFETENSORS, &recipe, f.out, &options);
       g_assert_cmpint (swage_model_get_tensor (half, 0)->type, ==, SWAGE_TYPE_F16);
       options.dense_type = SWAGE_TYPE_NONE;
 
       /* in shards; a layer and its bias stay together, and all the old files are gone */
       options.shard_bytes = 4000;
-      g_autoptr (SwageModel) shards = export_and_open (f.model, SWAGE_EXPORT_SAFETENSORS, NULL, f.out, &options);
+      g_autoptr (SwageModel) shards
+          = export_and_open (f.model, SWAGE_EXPORT_SAFETENSORS, NULL, f.out, &options);
       compare_tensors (f.model, shards);
       g_assert_false (g_file_test (b_path, G_FILE_TEST_EXISTS));
       g_assert_cmpint (tiny_count_files (f.out), >, 5);
@@ -615,7 +656,8 @@ test_listing (void)
       g_string_append_printf (listing, "%s  %s\n", sum, (char *)names->pdata[i]);
       bytes += n;
     }
-  g_autofree char *sum = g_compute_checksum_for_string (G_CHECKSUM_SHA256, listing->str, (gssize)listing->len);
+  g_autofree char *sum
+      = g_compute_checksum_for_string (G_CHECKSUM_SHA256, listing->str, (gssize)listing->len);
   g_assert_cmpstr (sum, ==, result.sha256);
   g_assert_cmpuint (bytes, ==, result.bytes);
   g_string_free (listing, TRUE);
@@ -637,19 +679,25 @@ test_lint (void)
     SwageLintSeverity worst; /* besides the missing tokenizer */
     bool per_layer, clean;
   } cases[] = {
-    { TINY_LLAMA, ".bias", NULL, SWAGE_EXPORT_GGUF, SWAGE_TYPE_NONE, SWAGE_LINT_WARNING, false, false }, /* no tokenizer */
+    { TINY_LLAMA, ".bias", NULL, SWAGE_EXPORT_GGUF, SWAGE_TYPE_NONE, SWAGE_LINT_WARNING, false,
+      false }, /* no tokenizer */
     { TINY_LLAMA, ".bias", NULL, SWAGE_EXPORT_SAFETENSORS, SWAGE_TYPE_NONE, SWAGE_LINT_NOTE, false, true },
     { TINY_LLAMA, ".bias", to_q8_0, SWAGE_EXPORT_GGUF, SWAGE_TYPE_NONE, SWAGE_LINT_WARNING, false, false },
-    { TINY_LLAMA, ".bias", to_q8_0, SWAGE_EXPORT_SAFETENSORS, SWAGE_TYPE_NONE, SWAGE_LINT_NOTE, false, false },
+    { TINY_LLAMA, ".bias", to_q8_0, SWAGE_EXPORT_SAFETENSORS, SWAGE_TYPE_NONE, SWAGE_LINT_NOTE, false,
+      false },
     { TINY_LLAMA, ".bias", to_int, SWAGE_EXPORT_GGUF, SWAGE_TYPE_NONE, SWAGE_LINT_ERROR, true, false },
     { TINY_LLAMA, ".bias", to_int, SWAGE_EXPORT_GGUF, SWAGE_TYPE_F16, SWAGE_LINT_WARNING, false, false },
     { TINY_LLAMA, ".bias", to_low_rank, SWAGE_EXPORT_GGUF, SWAGE_TYPE_NONE, SWAGE_LINT_ERROR, true, false },
     { TINY_LLAMA, ".bias", to_everything, SWAGE_EXPORT_GGUF, SWAGE_TYPE_NONE, SWAGE_LINT_ERROR, true, false },
-    { TINY_LLAMA, ".bias", to_transformed, SWAGE_EXPORT_GGUF, SWAGE_TYPE_NONE, SWAGE_LINT_ERROR, true, false },
-    { TINY_LLAMA, ".bias", to_low_rank, SWAGE_EXPORT_SAFETENSORS, SWAGE_TYPE_NONE, SWAGE_LINT_NOTE, false, false },
+    { TINY_LLAMA, ".bias", to_transformed, SWAGE_EXPORT_GGUF, SWAGE_TYPE_NONE, SWAGE_LINT_ERROR, true,
+      false },
+    { TINY_LLAMA, ".bias", to_low_rank, SWAGE_EXPORT_SAFETENSORS, SWAGE_TYPE_NONE, SWAGE_LINT_NOTE, false,
+      false },
     { TINY_LLAMA, ".bias", to_act_quant, SWAGE_EXPORT_GGUF, SWAGE_TYPE_F16, SWAGE_LINT_ERROR, true, false },
-    { TINY_LLAMA, ".bias", to_act_quant, SWAGE_EXPORT_SAFETENSORS, SWAGE_TYPE_NONE, SWAGE_LINT_ERROR, true, false },
-    { TINY_LLAMA, ".bias", to_biased, SWAGE_EXPORT_SAFETENSORS, SWAGE_TYPE_NONE, SWAGE_LINT_ERROR, true, false },
+    { TINY_LLAMA, ".bias", to_act_quant, SWAGE_EXPORT_SAFETENSORS, SWAGE_TYPE_NONE, SWAGE_LINT_ERROR, true,
+      false },
+    { TINY_LLAMA, ".bias", to_biased, SWAGE_EXPORT_SAFETENSORS, SWAGE_TYPE_NONE, SWAGE_LINT_ERROR, true,
+      false },
     { TINY_QWEN2, NULL, to_biased, SWAGE_EXPORT_GGUF, SWAGE_TYPE_NONE, SWAGE_LINT_ERROR, true, false },
     { TINY_OPT, NULL, NULL, SWAGE_EXPORT_GGUF, SWAGE_TYPE_NONE, SWAGE_LINT_ERROR, false, false },
     { TINY_MISTRAL, ".bias", NULL, SWAGE_EXPORT_GGUF, SWAGE_TYPE_NONE, SWAGE_LINT_WARNING, false, false },
@@ -682,12 +730,14 @@ test_lint (void)
         }
       /* the linter's errors, and they alone, are what export fails of; then nothing is written */
       bool refused = items->len > 0 && cases[i].worst == SWAGE_LINT_ERROR;
-      g_assert_true (swage_export (f.model, cases[i].format, &source, f.out, &options, NULL, NULL, &error) == !refused);
+      g_assert_true (swage_export (f.model, cases[i].format, &source, f.out, &options, NULL, NULL, &error)
+                     == !refused);
       if (refused)
         {
           g_assert_error (error, SWAGE_ERROR, SWAGE_ERROR_UNSUPPORTED);
           g_clear_error (&error);
-          g_assert_false (swage_export_get_bytes (f.model, cases[i].format, &source, &options, &bytes, &error));
+          g_assert_false (
+              swage_export_get_bytes (f.model, cases[i].format, &source, &options, &bytes, &error));
           g_clear_error (&error);
           g_assert_cmpint (tiny_count_files (f.folder), ==, 1);
         }
@@ -720,7 +770,8 @@ test_atomic (void)
           recipe.lie = way == 2;
           SwageExportSource source = source_of (&recipe);
           static const int codes[] = { SWAGE_ERROR_NUMERIC, SWAGE_ERROR_CANCELLED, SWAGE_ERROR_FAILED };
-          bool ok = swage_export (f.model, (SwageExportFormat)format, &source, f.out, &options, job, NULL, &error);
+          bool ok = swage_export (f.model, (SwageExportFormat)format, &source, f.out, &options, job, NULL,
+                                  &error);
           if (way == 2 && format == SWAGE_EXPORT_SAFETENSORS)
             g_assert_false (ok); /* said F16, came as Q8_0 */
           g_assert_false (ok);
@@ -756,19 +807,22 @@ test_targets (void)
 
   for (int format = 0; format < SWAGE_N_EXPORT_FORMATS; format++)
     {
-      g_assert_false (swage_export (f.model, (SwageExportFormat)format, NULL, nowhere, NULL, NULL, NULL, &error));
+      g_assert_false (
+          swage_export (f.model, (SwageExportFormat)format, NULL, nowhere, NULL, NULL, NULL, &error));
       g_assert_true (error->domain == SWAGE_ERROR);
       g_clear_error (&error);
     }
 
   /* a folder that is there: not without leave, and never one that holds something else */
   g_assert_true (swage_export (f.model, SWAGE_EXPORT_SAFETENSORS, NULL, f.out, &options, NULL, NULL, &error));
-  g_assert_false (swage_export (f.model, SWAGE_EXPORT_SAFETENSORS, NULL, f.out, &options, NULL, NULL, &error));
+  g_assert_false (
+      swage_export (f.model, SWAGE_EXPORT_SAFETENSORS, NULL, f.out, &options, NULL, NULL, &error));
   g_assert_error (error, SWAGE_ERROR, SWAGE_ERROR_INVALID);
   g_clear_error (&error);
   options.overwrite = true;
   tiny_write (f.out, "notes.txt", "mine", 4);
-  g_assert_false (swage_export (f.model, SWAGE_EXPORT_SAFETENSORS, NULL, f.out, &options, NULL, NULL, &error));
+  g_assert_false (
+      swage_export (f.model, SWAGE_EXPORT_SAFETENSORS, NULL, f.out, &options, NULL, NULL, &error));
   g_assert_error (error, SWAGE_ERROR, SWAGE_ERROR_INVALID);
   g_assert_nonnull (strstr (error->message, "notes.txt"));
   g_clear_error (&error);
@@ -806,7 +860,8 @@ test_targets (void)
 
   /* bad options */
   options.dense_type = SWAGE_TYPE_Q8_0;
-  g_assert_false (swage_export (f.model, SWAGE_EXPORT_SAFETENSORS, NULL, f.out, &options, NULL, NULL, &error));
+  g_assert_false (
+      swage_export (f.model, SWAGE_EXPORT_SAFETENSORS, NULL, f.out, &options, NULL, NULL, &error));
   g_assert_error (error, SWAGE_ERROR, SWAGE_ERROR_INVALID);
   g_clear_error (&error);
   tear_down (&f);
@@ -820,7 +875,8 @@ test_formats (void)
   set_up (&f, TINY_LLAMA, SWAGE_TYPE_F16, ".bias");
   for (int i = 0; i < SWAGE_N_EXPORT_FORMATS; i++)
     {
-      g_assert_true (swage_export_format_from_id (swage_export_format_get_id ((SwageExportFormat)i), &format));
+      g_assert_true (
+          swage_export_format_from_id (swage_export_format_get_id ((SwageExportFormat)i), &format));
       g_assert_cmpint (format, ==, i);
       g_assert_nonnull (swage_export_format_get_title (format));
     }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The GGUF reader against files of the gguf package, cut short at every length and with every kind of lie in the header; the writer
- * against the reader.
+ * The GGUF reader against files of the gguf package, cut short at every length and with every kind of lie in
+ * the header; the writer against the reader.
  */
 #include "core/format/swage-gguf.h"
 #include "tests/formats/tiny.h"
@@ -36,7 +36,8 @@ header (uint64_t version, uint64_t n_tensors, uint64_t n_keys)
 }
 
 static void
-put_tensor (GByteArray *to, const char *name, uint32_t n_dims, const uint64_t *ne, uint32_t type, uint64_t offset)
+put_tensor (GByteArray *to, const char *name, uint32_t n_dims, const uint64_t *ne, uint32_t type,
+            uint64_t offset)
 {
   put_text (to, name);
   put (to, n_dims, 4);
@@ -46,7 +47,8 @@ put_tensor (GByteArray *to, const char *name, uint32_t n_dims, const uint64_t *n
   put (to, offset, 8);
 }
 
-/* Pads to 32, appends n bytes of data, and asserts that parsing fails (code) or works (0). Takes the array. */
+/* Pads to 32, appends n bytes of data, and asserts that parsing fails (code) or works (0). Takes the array.
+ */
 static void
 check_parse (GByteArray *file, size_t n, int code, const char *what)
 {
@@ -91,8 +93,13 @@ test_foreign (void)
   {
     const char *key;
     int64_t value;
-  } ints[] = { { "k.u8", 200 }, { "k.i8", -100 }, { "k.u16", 60000 }, { "k.i16", -30000 }, { "k.u32", 4000000000 },
-               { "k.i32", -2000000000 }, { "k.i64", -(INT64_C (1) << 62) } };
+  } ints[] = { { "k.u8", 200 },
+               { "k.i8", -100 },
+               { "k.u16", 60000 },
+               { "k.i16", -30000 },
+               { "k.u32", 4000000000 },
+               { "k.i32", -2000000000 },
+               { "k.i64", -(INT64_C (1) << 62) } };
   int64_t i;
   double d;
   bool b;
@@ -136,8 +143,10 @@ test_foreign (void)
     SwageType type;
     int64_t rows, cols;
     int k;
-  } tensors[] = { { "float32", SWAGE_TYPE_F32, 3, 5, 1 }, { "float16", SWAGE_TYPE_F16, 4, 2, 2 },
-                  { "q8_0", SWAGE_TYPE_Q8_0, 2, 64, 3 }, { "vector", SWAGE_TYPE_F32, 1, 9, 4 } };
+  } tensors[] = { { "float32", SWAGE_TYPE_F32, 3, 5, 1 },
+                  { "float16", SWAGE_TYPE_F16, 4, 2, 2 },
+                  { "q8_0", SWAGE_TYPE_Q8_0, 2, 64, 3 },
+                  { "vector", SWAGE_TYPE_F32, 1, 9, 4 } };
   g_assert_cmpint (swage_gguf_get_n_tensors (gguf), ==, G_N_ELEMENTS (tensors));
   for (int t = 0; t < swage_gguf_get_n_tensors (gguf); t++)
     {
@@ -215,9 +224,10 @@ test_flipped (void)
 static void
 test_hostile (void)
 {
-  static const uint64_t one[1] = { 32 }, big[2] = { UINT64_C (1) << 40, UINT64_C (1) << 40 }, zero[2] = { 32, 0 },
-                        odd[1] = { 33 }, negative[1] = { UINT64_MAX }, huge[1] = { UINT64_C (1) << 62 },
-                        five[5] = { 1, 1, 1, 1, 1 }, four[4] = { 2, 2, 2, 4 };
+  static const uint64_t one[1] = { 32 }, big[2] = { UINT64_C (1) << 40, UINT64_C (1) << 40 },
+                        zero[2] = { 32, 0 }, odd[1] = { 33 }, negative[1] = { UINT64_MAX },
+                        huge[1] = { UINT64_C (1) << 62 }, five[5] = { 1, 1, 1, 1, 1 },
+                        four[4] = { 2, 2, 2, 4 };
   GByteArray *f;
 
   check_parse (header (3, 0, 0), 0, 0, "nothing in it");
@@ -455,7 +465,8 @@ test_write (void)
   g_autofree char *was = NULL;
   g_autofree char *is = NULL;
   gsize n_was, n_is;
-  g_assert_true (g_file_get_contents (from, &was, &n_was, NULL) && g_file_get_contents (path, &is, &n_is, NULL));
+  g_assert_true (g_file_get_contents (from, &was, &n_was, NULL)
+                 && g_file_get_contents (path, &is, &n_is, NULL));
   g_assert_cmpmem (is, n_is, was, n_was);
   g_autofree char *sum = g_compute_checksum_for_data (G_CHECKSUM_SHA256, (const guchar *)is, n_is);
   g_assert_cmpstr (sha256, ==, sum);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Opening models: one model as Hugging Face folder and as GGUF (both by the reference writers) gives the same tensors; configs of every
- * architecture; rotary frequencies against transformers'; what is missing, wrong or unknown is said.
+ * Opening models: one model as Hugging Face folder and as GGUF (both by the reference writers) gives the same
+ * tensors; configs of every architecture; rotary frequencies against transformers'; what is missing, wrong or
+ * unknown is said.
  */
 #include "core/model/swage-rope.h"
 #include "tests/formats/tiny.h"
@@ -28,7 +29,8 @@ compare_tensors (SwageModel *a, SwageModel *b)
     }
 }
 
-/* One model by two foreign writers; queries and keys reordered by llama.cpp's formula, Llama 3's scaling as rope_freqs. */
+/* One model by two foreign writers; queries and keys reordered by llama.cpp's formula, Llama 3's scaling as
+ * rope_freqs. */
 static void
 test_two_formats (void)
 {
@@ -46,7 +48,8 @@ test_two_formats (void)
   g_assert_null (swage_model_get_config_path (gguf));
   compare_tensors (hf, gguf);
 
-  /* against the formula, not only against each other: blk.1.attn_k is the 19th tensor of the fixture (0: token_embd, 13 a block) */
+  /* against the formula, not only against each other: blk.1.attn_k is the 19th tensor of the fixture (0:
+   * token_embd, 13 a block) */
   const SwageTensor *k = swage_model_find_tensor (gguf, "blk.1.attn_k");
   g_autoptr (SwageWeight) weight = swage_model_load_weight (gguf, k, &error);
   g_assert_no_error (error);
@@ -92,7 +95,8 @@ test_shared_models (void)
 {
   GError *error = NULL;
   const char *shared = g_getenv ("SWAGE_SHARED"), *root = g_getenv ("SWAGE_SOURCE_ROOT");
-  g_autofree char *folder = shared != NULL ? g_strdup (shared) : g_build_filename (root, "..", "shared", NULL);
+  g_autofree char *folder
+      = shared != NULL ? g_strdup (shared) : g_build_filename (root, "..", "shared", NULL);
   g_autofree char *hf_path = g_build_filename (folder, "models", "stories260K-hf", NULL);
   g_autofree char *gguf_path = g_build_filename (folder, "models", "stories260K-gguf", NULL);
   if (!g_file_test (hf_path, G_FILE_TEST_IS_DIR))
@@ -177,7 +181,8 @@ test_architectures (void)
   g_assert_no_error (error);
   g_assert_cmpint (up->n_out, ==, 128);
   g_assert_cmpint (up->n_in, ==, 32);
-  /* the fixture's tensors are numbered in the order of the table: wte, wpe, ln_1 ×4, c_attn ×4, c_proj ×4, ln_2 ×4, c_fc */
+  /* the fixture's tensors are numbered in the order of the table: wte, wpe, ln_1 ×4, c_attn ×4, c_proj ×4,
+   * ln_2 ×4, c_fc */
   g_autofree float *values = swage_weight_decode_all (up->weight);
   for (int64_t o = 0; o < up->n_out; o++)
     for (int64_t n = 0; n < up->n_in; n++)
@@ -202,10 +207,16 @@ test_names (void)
       infos[i] = *swage_safetensors_get_tensor (st, i);
       infos[i].name += strlen ("transformer.");
     }
-  infos[n] = (SwageTensorInfo){ .name = (char *)"h.0.attn.masked_bias", .type = SWAGE_TYPE_F32, .n_dims = 0, .bytes = 4 };
-  infos[n + 1] = (SwageTensorInfo){ .name = (char *)"lm_head.weight", .type = SWAGE_TYPE_F32, .n_dims = 2,
-                                    .shape = { 40, 32 }, .bytes = 40 * 32 * 4 };
-  g_autoptr (SwageSafetensorsWriter) w = swage_safetensors_writer_new (path, infos, n + 2, NULL, true, &error);
+  infos[n] = (SwageTensorInfo){
+    .name = (char *)"h.0.attn.masked_bias", .type = SWAGE_TYPE_F32, .n_dims = 0, .bytes = 4
+  };
+  infos[n + 1] = (SwageTensorInfo){ .name = (char *)"lm_head.weight",
+                                    .type = SWAGE_TYPE_F32,
+                                    .n_dims = 2,
+                                    .shape = { 40, 32 },
+                                    .bytes = 40 * 32 * 4 };
+  g_autoptr (SwageSafetensorsWriter) w
+      = swage_safetensors_writer_new (path, infos, n + 2, NULL, true, &error);
   g_assert_no_error (error);
   for (int i = 0; i < n + 2; i++)
     {
@@ -244,23 +255,30 @@ test_configs (void)
     { "{\"model_type\": \"llama\", " S ", \"head_dim\": 7}", SWAGE_ERROR_CORRUPT, NULL }, /* odd */
     { "{\"model_type\": \"llama\", " S ", \"head_dim\": 1000000}", -1, "head_dim" },
     { "{\"model_type\": \"llama\", " S ", \"partial_rotary_factor\": 0.5}", SWAGE_ERROR_UNSUPPORTED, NULL },
-    { "{\"model_type\": \"llama\", " S ", \"rope_scaling\": {\"rope_type\": \"yarn\", \"factor\": 4}}", SWAGE_ERROR_UNSUPPORTED, "yarn" },
+    { "{\"model_type\": \"llama\", " S ", \"rope_scaling\": {\"rope_type\": \"yarn\", \"factor\": 4}}",
+      SWAGE_ERROR_UNSUPPORTED, "yarn" },
     { "{\"model_type\": \"llama\", " S ", \"rope_scaling\": []}", SWAGE_ERROR_CORRUPT, NULL },
-    { "{\"model_type\": \"llama\", " S ", \"rope_scaling\": {\"type\": \"linear\", \"factor\": 0}}", -1, "factor" },
-    { "{\"model_type\": \"llama\", " S
-      ", \"rope_scaling\": {\"rope_type\": \"llama3\", \"factor\": 8, \"low_freq_factor\": 4, \"high_freq_factor\": 4}}",
+    { "{\"model_type\": \"llama\", " S ", \"rope_scaling\": {\"type\": \"linear\", \"factor\": 0}}", -1,
+      "factor" },
+    { "{\"model_type\": \"llama\", " S ", \"rope_scaling\": {\"rope_type\": \"llama3\", \"factor\": 8, "
+      "\"low_freq_factor\": 4, \"high_freq_factor\": 4}}",
       SWAGE_ERROR_CORRUPT, "high_freq_factor" },
-    { "{\"model_type\": \"qwen2\", " S ", \"use_sliding_window\": true, \"sliding_window\": 8, \"max_window_layers\": 1}",
+    { "{\"model_type\": \"qwen2\", " S
+      ", \"use_sliding_window\": true, \"sliding_window\": 8, \"max_window_layers\": 1}",
       SWAGE_ERROR_UNSUPPORTED, "max_window_layers" },
     { "{\"model_type\": \"qwen3\", " S
-      ", \"head_dim\": 16, \"use_sliding_window\": true, \"sliding_window\": 8, \"layer_types\": [\"full_attention\", \"sliding_attention\"]}",
+      ", \"head_dim\": 16, \"use_sliding_window\": true, \"sliding_window\": 8, \"layer_types\": "
+      "[\"full_attention\", \"sliding_attention\"]}",
       SWAGE_ERROR_UNSUPPORTED, "layer_types" },
-    { "{\"model_type\": \"gpt2\", \"n_layer\": 1, \"n_embd\": 8, \"n_head\": 2, \"vocab_size\": 9, \"scale_attn_weights\": false}",
+    { "{\"model_type\": \"gpt2\", \"n_layer\": 1, \"n_embd\": 8, \"n_head\": 2, \"vocab_size\": 9, "
+      "\"scale_attn_weights\": false}",
       SWAGE_ERROR_UNSUPPORTED, "scale_attn_weights" },
-    { "{\"model_type\": \"opt\", \"hidden_size\": 8, \"ffn_dim\": 8, \"num_hidden_layers\": 1, \"num_attention_heads\": 1, "
+    { "{\"model_type\": \"opt\", \"hidden_size\": 8, \"ffn_dim\": 8, \"num_hidden_layers\": 1, "
+      "\"num_attention_heads\": 1, "
       "\"vocab_size\": 9, \"do_layer_norm_before\": false}",
       SWAGE_ERROR_UNSUPPORTED, "do_layer_norm_before" },
-    { "{\"model_type\": \"opt\", \"hidden_size\": 8, \"ffn_dim\": 8, \"num_hidden_layers\": 1, \"num_attention_heads\": 1, "
+    { "{\"model_type\": \"opt\", \"hidden_size\": 8, \"ffn_dim\": 8, \"num_hidden_layers\": 1, "
+      "\"num_attention_heads\": 1, "
       "\"vocab_size\": 9, \"word_embed_proj_dim\": 4}",
       SWAGE_ERROR_UNSUPPORTED, "word_embed_proj_dim" },
   };
@@ -268,9 +286,10 @@ test_configs (void)
   "{\"model_type\": \"llama\", \"hidden_size\": 64, \"intermediate_size\": 96, \"vocab_size\": 50, "         \
   "\"num_hidden_layers\": " layers ", \"num_attention_heads\": " heads ", \"num_key_value_heads\": " kv "}"
   static const char *const sizes[]
-      = { SIZES ("0", "4", "2"),          SIZES ("-1", "4", "2"),  SIZES ("1e3", "4", "2"), SIZES ("5000", "4", "2"),
-          SIZES ("99999999999", "4", "2"), SIZES ("2", "0", "2"),   SIZES ("2", "4", "0"),   SIZES ("2", "4", "3"),
-          SIZES ("2", "true", "2"),        SIZES ("2", "\"4\"", "2") };
+      = { SIZES ("0", "4", "2"),    SIZES ("-1", "4", "2"),          SIZES ("1e3", "4", "2"),
+          SIZES ("5000", "4", "2"), SIZES ("99999999999", "4", "2"), SIZES ("2", "0", "2"),
+          SIZES ("2", "4", "0"),    SIZES ("2", "4", "3"),           SIZES ("2", "true", "2"),
+          SIZES ("2", "\"4\"", "2") };
   SwageConfig config;
   for (size_t i = 0; i < G_N_ELEMENTS (bad) + G_N_ELEMENTS (sizes); i++)
     {
@@ -297,11 +316,17 @@ test_configs (void)
     { "{\"model_type\": \"mistral\", " S ", \"sliding_window\": 16}", 16 },
     { "{\"model_type\": \"llama\", " S ", \"sliding_window\": 16}", 0 },
     { "{\"model_type\": \"qwen2\", " S ", \"sliding_window\": 16, \"use_sliding_window\": false}", 0 },
-    { "{\"model_type\": \"qwen2\", " S ", \"sliding_window\": 16, \"use_sliding_window\": true, \"max_window_layers\": 0}", 16 },
-    { "{\"model_type\": \"qwen2\", " S ", \"sliding_window\": 16, \"use_sliding_window\": true, \"max_window_layers\": 2}", 0 },
-    { "{\"model_type\": \"qwen2\", " S ", \"sliding_window\": 16, \"use_sliding_window\": true}", 0 }, /* 28 is the default */
     { "{\"model_type\": \"qwen2\", " S
-      ", \"sliding_window\": 16, \"use_sliding_window\": true, \"layer_types\": [\"sliding_attention\", \"sliding_attention\"]}", 16 },
+      ", \"sliding_window\": 16, \"use_sliding_window\": true, \"max_window_layers\": 0}",
+      16 },
+    { "{\"model_type\": \"qwen2\", " S
+      ", \"sliding_window\": 16, \"use_sliding_window\": true, \"max_window_layers\": 2}",
+      0 },
+    { "{\"model_type\": \"qwen2\", " S ", \"sliding_window\": 16, \"use_sliding_window\": true}",
+      0 }, /* 28 is the default */
+    { "{\"model_type\": \"qwen2\", " S ", \"sliding_window\": 16, \"use_sliding_window\": true, "
+      "\"layer_types\": [\"sliding_attention\", \"sliding_attention\"]}",
+      16 },
   };
   for (size_t i = 0; i < G_N_ELEMENTS (windows); i++)
     {
@@ -326,9 +351,11 @@ test_rope (void)
     { "theta", "\"rope_theta\": 500000.0, \"rope_scaling\": {\"rope_type\": \"dynamic\", \"factor\": 2.0}" },
     { "theta", "\"rope_parameters\": {\"rope_type\": \"default\", \"rope_theta\": 500000.0}" },
     { "linear", "\"rope_scaling\": {\"type\": \"linear\", \"factor\": 4.0}" },
-    { "linear", "\"rope_parameters\": {\"rope_type\": \"linear\", \"factor\": 4.0, \"rope_theta\": 10000.0}" },
-    { "llama3", "\"rope_theta\": 500000.0, \"rope_scaling\": {\"rope_type\": \"llama3\", \"factor\": 32.0, "
-                "\"low_freq_factor\": 1.0, \"high_freq_factor\": 4.0, \"original_max_position_embeddings\": 8192}" },
+    { "linear",
+      "\"rope_parameters\": {\"rope_type\": \"linear\", \"factor\": 4.0, \"rope_theta\": 10000.0}" },
+    { "llama3",
+      "\"rope_theta\": 500000.0, \"rope_scaling\": {\"rope_type\": \"llama3\", \"factor\": 32.0, "
+      "\"low_freq_factor\": 1.0, \"high_freq_factor\": 4.0, \"original_max_position_embeddings\": 8192}" },
   };
   GError *error = NULL;
   g_autofree char *path = tiny_fixture ("rope.safetensors");
@@ -337,7 +364,8 @@ test_rope (void)
   for (size_t c = 0; c < G_N_ELEMENTS (cases); c++)
     {
       g_autofree char *config = g_strdup_printf (
-          "{\"model_type\": \"llama\", \"hidden_size\": 256, \"intermediate_size\": 8, \"num_hidden_layers\": 1, "
+          "{\"model_type\": \"llama\", \"hidden_size\": 256, \"intermediate_size\": 8, "
+          "\"num_hidden_layers\": 1, "
           "\"num_attention_heads\": 2, \"vocab_size\": 4, \"max_position_embeddings\": 131072, %s}",
           cases[c].rope);
       g_autofree char *folder = NULL;
@@ -423,8 +451,13 @@ test_errors (void)
 
   /* an index that lies */
   static const char *const indices[] = {
-    "{}", "{\"weight_map\": []}", "{\"weight_map\": {\"a\": 7}}", "{\"weight_map\": {\"a\": \"../model.safetensors\"}}",
-    "{\"weight_map\": {\"a\": \"\"}}", "{\"weight_map\": {\"a\": \".\"}}", "{\"weight_map\": {\"a\": \"absent.safetensors\"}}",
+    "{}",
+    "{\"weight_map\": []}",
+    "{\"weight_map\": {\"a\": 7}}",
+    "{\"weight_map\": {\"a\": \"../model.safetensors\"}}",
+    "{\"weight_map\": {\"a\": \"\"}}",
+    "{\"weight_map\": {\"a\": \".\"}}",
+    "{\"weight_map\": {\"a\": \"absent.safetensors\"}}",
   };
   for (size_t i = 0; i < G_N_ELEMENTS (indices); i++)
     {
@@ -443,6 +476,7 @@ test_errors (void)
   g_clear_error (&error);
 
   /* a file that is none of the formats, although a config lies beside it */
+  g_free (folder);
   folder = tiny_folder ();
   g_autofree char *text = g_build_filename (folder, "notes.txt", NULL);
   tiny_write (folder, "config.json", TINY_LLAMA, strlen (TINY_LLAMA));
@@ -476,7 +510,8 @@ test_fingerprint (void)
   g_assert_cmpstr (swage_model_get_fingerprint (changed), !=, first);
   text[n - 1] ^= 1;
   tiny_write (folder, "model.safetensors", text, n);
-  g_autofree char *config = g_strdup_printf ("{\"model_type\": \"llama\", %s, \"rope_theta\": 5000}", TINY_LLAMA_SIZES);
+  g_autofree char *config
+      = g_strdup_printf ("{\"model_type\": \"llama\", %s, \"rope_theta\": 5000}", TINY_LLAMA_SIZES);
   tiny_write (folder, "config.json", config, strlen (config));
   g_autoptr (SwageModel) other = swage_model_open (folder, &error);
   g_assert_no_error (error);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The safetensors reader against a file of the reference writer, against every way of cutting it short and against headers that lie; the
- * writer against the reader.
+ * The safetensors reader against a file of the reference writer, against every way of cutting it short and
+ * against headers that lie; the writer against the reader.
  */
 #include "core/format/swage-safetensors.h"
 #include "tests/formats/tiny.h"
@@ -38,10 +38,14 @@ test_foreign (void)
     int64_t shape[3];
     int k; /* of the value formula; 0: not floats */
   } expected[] = {
-    { "float32", "F32", SWAGE_TYPE_F32, 2, { 3, 5 }, 1 },   { "float16", "F16", SWAGE_TYPE_F16, 2, { 4, 2 }, 2 },
-    { "bfloat16", "BF16", SWAGE_TYPE_BF16, 3, { 2, 2, 3 }, 3 }, { "int64", "I64", SWAGE_TYPE_I64, 1, { 7 }, 0 },
-    { "bool", "BOOL", SWAGE_TYPE_BOOL, 1, { 3 }, 0 },       { "scalar", "F32", SWAGE_TYPE_F32, 0, { 0 }, 0 },
-    { "empty", "F32", SWAGE_TYPE_F32, 2, { 0, 4 }, 0 },     { "fp8", "F8_E4M3", SWAGE_TYPE_NONE, 1, { 2 }, 0 },
+    { "float32", "F32", SWAGE_TYPE_F32, 2, { 3, 5 }, 1 },
+    { "float16", "F16", SWAGE_TYPE_F16, 2, { 4, 2 }, 2 },
+    { "bfloat16", "BF16", SWAGE_TYPE_BF16, 3, { 2, 2, 3 }, 3 },
+    { "int64", "I64", SWAGE_TYPE_I64, 1, { 7 }, 0 },
+    { "bool", "BOOL", SWAGE_TYPE_BOOL, 1, { 3 }, 0 },
+    { "scalar", "F32", SWAGE_TYPE_F32, 0, { 0 }, 0 },
+    { "empty", "F32", SWAGE_TYPE_F32, 2, { 0, 4 }, 0 },
+    { "fp8", "F8_E4M3", SWAGE_TYPE_NONE, 1, { 2 }, 0 },
   };
   uint64_t end = 0;
   for (int i = 0; i < swage_safetensors_get_n_tensors (st); i++)
@@ -111,28 +115,31 @@ test_hostile (void)
     { "{", 0 },
     { "{\"a\":1}", 0 },
     { "{\"a\":{}}", 0 },
-    { "{\"a\":" T ("[0,8]") "", 8 },                                                       /* not closed */
-    { "{\"a\":" T ("[0,8]") "}", 7 },                                                      /* beyond the end */
-    { "{\"a\":" T ("[0,8]") "}", 9 },                                                      /* bytes behind */
-    { "{\"a\":" T ("[8,0]") "}", 8 },                                                      /* backwards */
-    { "{\"a\":" T ("[-8,0]") "}", 8 },                                                     /* before the buffer */
-    { "{\"a\":" T ("[0]") "}", 8 },                                                        /* one offset */
-    { "{\"a\":" T ("[0,8.0]") "}", 8 },                                                    /* not whole */
-    { "{\"a\":" T ("[0,\"8\"]") "}", 8 },                                                  /* not a number */
-    { "{\"a\":" T ("[0,8]") ",\"b\":" T ("[4,12]") "}", 12 },                              /* overlap */
-    { "{\"a\":" T ("[0,8]") ",\"b\":" T ("[0,8]") "}", 8 },                                /* the same bytes */
-    { "{\"a\":" T ("[0,8]") ",\"b\":" T ("[12,20]") "}", 20 },                             /* hole */
-    { "{\"a\":" T ("[4,12]") "}", 12 },                                                    /* hole in front */
-    { "{\"a\":" T ("[0,8]") ",\"a\":" T ("[8,16]") "}", 16 },                              /* twice */
-    { "{\"a\":{\"dtype\":\"F32\",\"shape\":[3],\"data_offsets\":[0,8]}}", 8 },             /* shape and bytes differ */
+    { "{\"a\":" T ("[0,8]") "", 8 },                                           /* not closed */
+    { "{\"a\":" T ("[0,8]") "}", 7 },                                          /* beyond the end */
+    { "{\"a\":" T ("[0,8]") "}", 9 },                                          /* bytes behind */
+    { "{\"a\":" T ("[8,0]") "}", 8 },                                          /* backwards */
+    { "{\"a\":" T ("[-8,0]") "}", 8 },                                         /* before the buffer */
+    { "{\"a\":" T ("[0]") "}", 8 },                                            /* one offset */
+    { "{\"a\":" T ("[0,8.0]") "}", 8 },                                        /* not whole */
+    { "{\"a\":" T ("[0,\"8\"]") "}", 8 },                                      /* not a number */
+    { "{\"a\":" T ("[0,8]") ",\"b\":" T ("[4,12]") "}", 12 },                  /* overlap */
+    { "{\"a\":" T ("[0,8]") ",\"b\":" T ("[0,8]") "}", 8 },                    /* the same bytes */
+    { "{\"a\":" T ("[0,8]") ",\"b\":" T ("[12,20]") "}", 20 },                 /* hole */
+    { "{\"a\":" T ("[4,12]") "}", 12 },                                        /* hole in front */
+    { "{\"a\":" T ("[0,8]") ",\"a\":" T ("[8,16]") "}", 16 },                  /* twice */
+    { "{\"a\":{\"dtype\":\"F32\",\"shape\":[3],\"data_offsets\":[0,8]}}", 8 }, /* shape and bytes differ */
     { "{\"a\":{\"dtype\":\"F32\",\"shape\":[-2],\"data_offsets\":[0,8]}}", 8 },
     { "{\"a\":{\"dtype\":\"F32\",\"shape\":2,\"data_offsets\":[0,8]}}", 8 },
     { "{\"a\":{\"dtype\":\"F32\",\"shape\":[\"2\"],\"data_offsets\":[0,8]}}", 8 },
     { "{\"a\":{\"dtype\":32,\"shape\":[2],\"data_offsets\":[0,8]}}", 8 },
     { "{\"a\":{\"dtype\":\"A_TYPE_WITH_A_LONG_NAME\",\"shape\":[2],\"data_offsets\":[0,8]}}", 8 },
-    { "{\"a\":{\"dtype\":\"F32\",\"shape\":[1,1,1,1,1,1,1,1,2],\"data_offsets\":[0,8]}}", 8 }, /* nine dimensions */
-    { "{\"a\":{\"dtype\":\"F32\",\"shape\":[4294967296,4294967296,2],\"data_offsets\":[0,0]}}", 0 }, /* 2^65 */
-    { "{\"a\":{\"dtype\":\"F32\",\"shape\":[4611686018427387904],\"data_offsets\":[0,0]}}", 0 },   /* 2^62 · 4 */
+    { "{\"a\":{\"dtype\":\"F32\",\"shape\":[1,1,1,1,1,1,1,1,2],\"data_offsets\":[0,8]}}",
+      8 }, /* nine dimensions */
+    { "{\"a\":{\"dtype\":\"F32\",\"shape\":[4294967296,4294967296,2],\"data_offsets\":[0,0]}}",
+      0 }, /* 2^65 */
+    { "{\"a\":{\"dtype\":\"F32\",\"shape\":[4611686018427387904],\"data_offsets\":[0,0]}}",
+      0 }, /* 2^62 · 4 */
     { "{\"a\":{\"dtype\":\"F32\",\"shape\":[99999999999999999999],\"data_offsets\":[0,8]}}", 8 },
     { "{\"a\":" T ("[0,9223372036854775807]") "}", 8 },
     { "{\"__metadata__\":7,\"a\":" T ("[0,8]") "}", 8 },
@@ -255,7 +262,8 @@ test_not_a_file (void)
   g_autofree char *empty = g_build_filename (folder, "empty", NULL);
   g_autofree char *absent = g_build_filename (folder, "absent", NULL);
   const char *paths[] = { folder, empty, absent, "/dev/null" };
-  const int codes[] = { SWAGE_ERROR_INVALID, SWAGE_ERROR_CORRUPT, SWAGE_ERROR_NOT_FOUND, SWAGE_ERROR_INVALID };
+  const int codes[]
+      = { SWAGE_ERROR_INVALID, SWAGE_ERROR_CORRUPT, SWAGE_ERROR_NOT_FOUND, SWAGE_ERROR_INVALID };
   tiny_write (folder, "empty", "", 0);
   for (size_t i = 0; i < G_N_ELEMENTS (paths); i++)
     {

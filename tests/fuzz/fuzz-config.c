@@ -18,7 +18,8 @@ LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
       return 0;
     }
   g_assert (error == NULL);
-  g_assert (config.n_blocks >= 1 && config.n_embd >= 1 && config.n_ff >= 1 && config.n_vocab >= 1 && config.max_context >= 1);
+  g_assert (config.n_blocks >= 1 && config.n_embd >= 1 && config.n_ff >= 1 && config.n_vocab >= 1
+            && config.max_context >= 1);
   g_assert (config.n_kv_heads >= 1 && config.n_heads % config.n_kv_heads == 0 && config.head_dim >= 1);
   for (int role = 0; role < SWAGE_N_ROLES; role++)
     {

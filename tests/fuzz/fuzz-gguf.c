@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Any bytes as a GGUF file: every key in every form, every tensor within the file; and the config of whatever architecture it says it is.
+ * Any bytes as a GGUF file: every key in every form, every tensor within the file; and the config of whatever
+ * architecture it says it is.
  */
 #include "core/model/swage-arch.h"
 

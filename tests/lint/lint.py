@@ -156,8 +156,6 @@ def check_translations():
     """Every file with a translatable string is in po/POTFILES, and every file there exists."""
     potfiles = ROOT / "po/POTFILES"
     if not potfiles.exists():
-        potfiles = ROOT / "po/POTFILES.in"
-    if not potfiles.exists():
         yield "po/POTFILES is not there"
         return
     names = {line.strip() for line in potfiles.read_text().splitlines() if line.strip() and not line.startswith("#")}
@@ -166,6 +164,9 @@ def check_translations():
             yield f"{potfiles.name}: {name} does not exist"
     for path, text in SOURCES:
         if re.match(r"(core|ui|app)/", path) and path not in names and re.search(r"\bN?_ ?\(\s*\"", text):
+            yield f"{path}: has translatable strings and is not in po/{potfiles.name}"
+    for path, text in find(("ui",), {".ui"}):
+        if path not in names and 'translatable="yes"' in text:
             yield f"{path}: has translatable strings and is not in po/{potfiles.name}"
 
 

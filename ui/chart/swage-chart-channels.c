@@ -5,6 +5,7 @@
  */
 #include "ui/chart/swage-chart-channels.h"
 
+#include <inttypes.h>
 #include <glib/gi18n-lib.h>
 #include <stdlib.h>
 
@@ -353,7 +354,7 @@ swage_chart_channels_to_text (const SwageChartChannels *data)
   char number[G_ASCII_DTOSTR_BUF_SIZE];
   for (int64_t i = 0; data->before != NULL && i < data->n; i++)
     {
-      g_string_append_printf (text, "%" G_GINT64_FORMAT "\t%s", i,
+      g_string_append_printf (text, "%" PRId64 "\t%s", i,
                               g_ascii_formatd (number, sizeof number, "%.9g", data->before[i]));
       if (data->after != NULL)
         g_string_append_printf (text, "\t%s",

@@ -6,6 +6,7 @@
  */
 #include "ui/chart/swage-chart-histogram.h"
 
+#include <inttypes.h>
 #include <glib/gi18n-lib.h>
 #include <string.h>
 
@@ -424,7 +425,7 @@ swage_chart_histogram_to_text (const SwageChartHistogram *data)
       const SwageHistogram *one = series == 0 ? before : after;
       double width = bin_width (one);
       for (int i = 0; i < one->n_bins; i++)
-        g_string_append_printf (text, "%s\t%s\t%s\t%" G_GINT64_FORMAT "\n", series == 0 ? "original" : "plan",
+        g_string_append_printf (text, "%s\t%s\t%s\t%" PRId64 "\n", series == 0 ? "original" : "plan",
                                 g_ascii_formatd (lo, sizeof lo, "%.9g", one->lo + i * width),
                                 g_ascii_formatd (hi, sizeof hi, "%.9g", one->lo + (i + 1) * width),
                                 one->counts[i]);

@@ -171,6 +171,9 @@ swage_param_row_new (const SwageMethod *method, const SwageParam *param)
     control = make_number (row, &slider);
   gtk_widget_set_valign (control, GTK_ALIGN_CENTER);
   name_widget (control, param);
+  /* the button inside of a drop-down is what the keyboard is on */
+  if (row->choices != NULL)
+    name_widget (gtk_widget_get_first_child (control), param);
 
   GtkWidget *title = gtk_label_new (NULL);
   g_autofree char *range = swage_param_describe_range (param);

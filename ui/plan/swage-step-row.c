@@ -146,6 +146,16 @@ change_enabled (GSimpleAction *action, GVariant *state, gpointer user_data)
   emit_edited (row, step, enabled ? _ ("Switch step on") : _ ("Switch step off"));
 }
 
+/* The arrow of an expander row is an image without a name. */
+static void
+name_arrow (GtkWidget *widget)
+{
+  if (gtk_widget_has_css_class (widget, "expander-row-arrow"))
+    gtk_accessible_update_property (GTK_ACCESSIBLE (widget), GTK_ACCESSIBLE_PROPERTY_LABEL, _ ("Settings of the step"), -1);
+  for (GtkWidget *child = gtk_widget_get_first_child (widget); child != NULL; child = gtk_widget_get_next_sibling (child))
+    name_arrow (child);
+}
+
 static GMenuModel *
 make_menu (void)
 {
@@ -233,4 +243,5 @@ swage_step_row_init (SwageStepRow *row)
   gtk_widget_set_tooltip_text (button, _ ("Step menu"));
   gtk_accessible_update_property (GTK_ACCESSIBLE (button), GTK_ACCESSIBLE_PROPERTY_LABEL, _ ("Step menu"), -1);
   adw_expander_row_add_action (ADW_EXPANDER_ROW (row), button);
+  name_arrow (GTK_WIDGET (row));
 }

@@ -144,5 +144,10 @@ static void
 swage_numbers_strip_init (SwageNumbersStrip *self)
 {
   gtk_widget_init_template (GTK_WIDGET (self));
+  /* the arrow of a split button has a tooltip but no name of its own in libadwaita 1.2 */
+  for (GtkWidget *child = gtk_widget_get_first_child (self->preview_button); child != NULL;
+       child = gtk_widget_get_next_sibling (child))
+    if (GTK_IS_MENU_BUTTON (child))
+      gtk_accessible_update_property (GTK_ACCESSIBLE (child), GTK_ACCESSIBLE_PROPERTY_LABEL, _ ("Texts and protocol"), -1);
   g_signal_connect_swapped (self->options, "map", G_CALLBACK (load_options), self);
 }

@@ -225,6 +225,8 @@ toggle_recipe (SwageWindow *window, GVariant *parameter)
   adw_flap_set_reveal_flap (window->recipe_flap, !adw_flap_get_reveal_flap (window->recipe_flap));
 }
 
+static void show_shortcuts (SwageWindow *window, GVariant *parameter);
+
 static const Action table[] = {
   { "win.open-folder", NULL, open_folder, N_ ("Files"), N_ ("Open a model folder"), { "<Control>o" } },
   { "win.open-file", NULL, open_file, N_ ("Files"), N_ ("Open a model file"), { "<Control><Shift>o" } },
@@ -259,11 +261,12 @@ static const Action table[] = {
   { "win.source", "s", show_source, NULL, NULL, { NULL } },
   { "win.toggle-list", NULL, toggle_list, N_ ("View"), N_ ("Show or hide the layers"), { "F9" } },
   { "win.toggle-recipe", NULL, toggle_recipe, N_ ("View"), N_ ("Show or hide the recipe"), { "<Shift>F9" } },
-  { "win.show-help-overlay", NULL, NULL, N_ ("General"), N_ ("Keyboard shortcuts"), { "<Control>question" } },
+  { "win.shortcuts", NULL, show_shortcuts, N_ ("General"), N_ ("Keyboard shortcuts"), { "<Control>question" } },
   { "app.new-window", NULL, NULL, N_ ("General"), N_ ("New window"), { "<Control>n" } },
   { "window.close", NULL, NULL, N_ ("General"), N_ ("Close the window"), { "<Control>w" } },
   { "app.quit", NULL, NULL, N_ ("General"), N_ ("Quit"), { "<Control>q" } },
 };
+static const guint n_actions = G_N_ELEMENTS (table);
 
 static void
 on_activate (GSimpleAction *action, GVariant *parameter, gpointer user_data)
@@ -275,7 +278,7 @@ on_activate (GSimpleAction *action, GVariant *parameter, gpointer user_data)
 void
 swage_window_install_actions (SwageWindow *window)
 {
-  for (guint i = 0; i < G_N_ELEMENTS (table); i++)
+  for (guint i = 0; i < n_actions; i++)
     {
       if (table[i].func == NULL)
         continue;
@@ -316,33 +319,41 @@ swage_window_update_actions (SwageWindow *window)
 void
 swage_actions_set_accels (GtkApplication *application)
 {
-  for (guint i = 0; i < G_N_ELEMENTS (table); i++)
+  for (guint i = 0; i < n_actions; i++)
     if (table[i].accels[0] != NULL)
       gtk_application_set_accels_for_action (application, table[i].name, table[i].accels);
 }
 
-GtkWidget *
-swage_actions_make_shortcuts_window (void)
+/* The toolkit's shortcuts window can be put together by its builder alone; so the table is written as one of its files. */
+static void
+show_shortcuts (SwageWindow *window, GVariant *parameter)
 {
-  GtkWidget *window = g_object_new (GTK_TYPE_SHORTCUTS_WINDOW, "modal", TRUE, NULL);
-  GtkWidget *section = g_object_new (GTK_TYPE_SHORTCUTS_SECTION, "section-name", "shortcuts", "max-height", 12u, NULL);
-  GtkWidget *group = NULL;
-  const char *group_title = NULL;
-  for (guint i = 0; i < G_N_ELEMENTS (table); i++)
+  g_autoptr (GString) xml = g_string_new ("<interface><object class='GtkShortcutsWindow' id='window'><property name='modal'>1</property>"
+                                          "<child><object class='GtkShortcutsSection'>"
+                                          "<property name='section-name'>shortcuts</property>"
+                                          "<property name='max-height'>12</property>");
+  const char *group = NULL;
+  for (guint i = 0; i < n_actions; i++)
     {
       if (table[i].title == NULL)
         continue;
-      if (g_strcmp0 (group_title, table[i].group) != 0)
+      if (g_strcmp0 (group, table[i].group) != 0)
         {
-          group_title = table[i].group;
-          group = g_object_new (GTK_TYPE_SHORTCUTS_GROUP, "title", _ (group_title), NULL);
-          gtk_box_append (GTK_BOX (section), group);
+          g_autofree char *title = g_markup_escape_text (_ (table[i].group), -1);
+          g_string_append_printf (xml, "%s<child><object class='GtkShortcutsGroup'><property name='title'>%s</property>",
+                                  group != NULL ? "</object></child>" : "", title);
+          group = table[i].group;
         }
-      g_autofree char *accels = g_strjoinv (" ", (char **) table[i].accels);
-      GtkWidget *shortcut
-          = g_object_new (GTK_TYPE_SHORTCUTS_SHORTCUT, "title", _ (table[i].title), "accelerator", accels, NULL);
-      gtk_box_append (GTK_BOX (group), shortcut);
+      g_autofree char *keys = g_strjoinv (" ", (char **) table[i].accels);
+      g_autofree char *accels = g_markup_escape_text (keys, -1), *title = g_markup_escape_text (_ (table[i].title), -1);
+      g_string_append_printf (xml,
+                              "<child><object class='GtkShortcutsShortcut'><property name='title'>%s</property>"
+                              "<property name='accelerator'>%s</property></object></child>",
+                              title, accels);
     }
-  gtk_window_set_child (GTK_WINDOW (window), section);
-  return window;
+  g_string_append (xml, "</object></child></object></child></object></interface>");
+  g_autoptr (GtkBuilder) builder = gtk_builder_new_from_string (xml->str, (gssize) xml->len);
+  GtkWindow *shortcuts = GTK_WINDOW (gtk_builder_get_object (builder, "window"));
+  gtk_window_set_transient_for (shortcuts, GTK_WINDOW (window));
+  gtk_window_present (shortcuts);
 }

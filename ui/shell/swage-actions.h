@@ -5,5 +5,3 @@
 
 /* Bind the shortcuts of the table. */
 void swage_actions_set_accels (GtkApplication *application);
-/* A shortcuts window made from the same table. */
-GtkWidget *swage_actions_make_shortcuts_window (void);

@@ -3,7 +3,6 @@
 
 #include "core/base/swage-json.h"
 #include "ui/open/swage-open-page.h"
-#include "ui/shell/swage-actions.h"
 #include "ui/shell/swage-paths.h"
 
 #include <glib/gi18n-lib.h>
@@ -428,8 +427,6 @@ swage_window_init (SwageWindow *window)
   gtk_widget_add_controller (GTK_WIDGET (window), GTK_EVENT_CONTROLLER (drop));
   g_signal_connect_object (gtk_recent_manager_get_default (), "changed", G_CALLBACK (fill_recent), window, G_CONNECT_SWAPPED);
   fill_recent (window);
-  gtk_application_window_set_help_overlay (GTK_APPLICATION_WINDOW (window),
-                                           GTK_SHORTCUTS_WINDOW (swage_actions_make_shortcuts_window ()));
   on_plan_changed (window);
   show_state (window);
 }
