@@ -140,13 +140,14 @@ class Window:
         return [name.replace("\xa0", " ") for name in names if name]
 
     def find(self, name, roles=None, within=None):
-        """The last one: what has come up last lies on top."""
+        """The first one, for a button the first that can be pressed (menu buttons have their button inside)."""
         found = None
         for node in self.all(within):
             if re.fullmatch(name, spoken_name(node)) and (roles is None or node.get_role_name() in roles):
                 action = node.get_action_iface()
-                if found is None or roles is None or (action is not None and action.get_n_actions() > 0):
-                    found = node
+                if roles is None or (action is not None and action.get_n_actions() > 0):
+                    return node
+                found = found or node
         return found
 
     def see(self, pattern):

@@ -335,7 +335,10 @@ build_presets_menu (SwageRecipePanel *self)
   const char *const *ids = swage_plan_get_presets ();
   for (int i = 0; ids != NULL && ids[i] != NULL; i++)
     {
-      g_autoptr (GMenuItem) item = g_menu_item_new (swage_plan_get_preset_title (ids[i]), NULL);
+      /* in a menu a single underscore marks a key */
+      g_auto (GStrv) parts = g_strsplit (swage_plan_get_preset_title (ids[i]), "_", -1);
+      g_autofree char *label = g_strjoinv ("__", parts);
+      g_autoptr (GMenuItem) item = g_menu_item_new (label, NULL);
       g_menu_item_set_action_and_target (item, "recipe.preset", "s", ids[i]);
       g_menu_append_item (menu, item);
     }
