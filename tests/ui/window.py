@@ -107,7 +107,7 @@ class Window:
                 result = None
             if result:
                 return result
-            time.sleep(0.05)
+            time.sleep(0.2)  # looking at the whole tree takes the window's time too
         Window.patience = min(Window.patience, 20)  # once something is amiss, the rest need not wait as long
         raise AssertionError(f"waited in vain for {what}; on screen: {self.texts()}"[:1500])
 

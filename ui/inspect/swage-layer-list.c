@@ -449,8 +449,10 @@ swage_layer_list_class_init (SwageLayerListClass *klass)
   gtk_widget_class_bind_template_child (widget_class, SwageLayerList, column_size);
   gtk_widget_class_bind_template_child (widget_class, SwageLayerList, column_error);
   gtk_widget_class_bind_template_callback (widget_class, on_search_changed);
+  gtk_widget_class_install_property_action (widget_class, "layers-view.group", "group");
 }
 
+/* Of an object other than the list itself: the action holds its object, and the list holds the action. */
 static void
 add_property_action (GSimpleActionGroup *actions, const char *name, gpointer object, const char *property)
 {
@@ -483,7 +485,6 @@ swage_layer_list_init (SwageLayerList *self)
   };
   g_autoptr (GSimpleActionGroup) actions = g_simple_action_group_new ();
   g_action_map_add_action_entries (G_ACTION_MAP (actions), entries, G_N_ELEMENTS (entries), self);
-  add_property_action (actions, "group", self, "group");
   add_property_action (actions, "column-shape", self->column_shape, "visible");
   add_property_action (actions, "column-type", self->column_type, "visible");
   add_property_action (actions, "column-bits", self->column_bits, "visible");

@@ -61,6 +61,8 @@ on_response (SwageWindow *window, int response, GtkFileChooserNative *chooser)
   g_clear_object (&window->chooser);
   if (path != NULL)
     func (window, path);
+  else
+    g_object_set_data (G_OBJECT (window), "after-save", NULL); /* not saved: what was to follow does not */
 }
 
 void
@@ -91,6 +93,7 @@ swage_window_choose (SwageWindow *window, GtkFileChooserAction action, const cha
 
 typedef struct
 {
+  SwageWindow *window; /* held */
   SwageWindowFunc func;
   gpointer data;
   GDestroyNotify free_data;
@@ -102,6 +105,7 @@ pending_free (gpointer memory)
   Pending *pending = memory;
   if (pending->free_data != NULL)
     pending->free_data (pending->data);
+  g_object_unref (pending->window);
   g_free (pending);
 }
 
@@ -140,15 +144,21 @@ swage_window_save_plan (SwageWindow *window, bool as)
                        swage_window_plan_filter (), save_to);
 }
 
+static gboolean
+go_on (gpointer data)
+{
+  Pending *pending = data;
+  pending->func (pending->window, pending->data);
+  return G_SOURCE_REMOVE;
+}
+
 static void
 on_unsaved_response (SwageWindow *window, const char *response, GtkWidget *dialog)
 {
   Pending *pending = g_object_steal_data (G_OBJECT (dialog), "pending");
   if (g_strcmp0 (response, "discard") == 0)
-    {
-      pending->func (window, pending->data);
-      pending_free (pending);
-    }
+    /* when the dialog has gone: what follows may close the window that it belongs to */
+    g_idle_add_full (G_PRIORITY_DEFAULT, go_on, pending, pending_free);
   else if (g_strcmp0 (response, "save") == 0)
     {
       g_object_set_data_full (G_OBJECT (window), "after-save", pending, pending_free);
@@ -162,7 +172,7 @@ void
 swage_window_confirm_unsaved (SwageWindow *window, SwageWindowFunc func, gpointer data, GDestroyNotify free_data)
 {
   Pending *pending = g_new (Pending, 1);
-  *pending = (Pending){ func, data, free_data };
+  *pending = (Pending){ g_object_ref (window), func, data, free_data };
   if (!swage_session_is_modified (window->session))
     {
       func (window, data);
