@@ -29,7 +29,8 @@ main (int argc, char **argv)
 {
   setlocale (LC_ALL, "");
   /* translations beside the build, where there is one */
-  g_autofree char *po = swage_paths_get_build () != NULL ? g_build_filename (swage_paths_get_build (), "po", NULL) : NULL;
+  g_autofree char *po
+      = swage_paths_get_build () != NULL ? g_build_filename (swage_paths_get_build (), "po", NULL) : NULL;
   bindtextdomain (GETTEXT_PACKAGE, po != NULL ? po : LOCALEDIR);
   bind_textdomain_codeset (GETTEXT_PACKAGE, "UTF-8");
   textdomain (GETTEXT_PACKAGE);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Painters on image surfaces: what is asserted is structure (where ink of which colour is), so that fonts and antialiasing of the machine
- * do not matter; and the numbers behind the pictures, exactly.
+ * Painters on image surfaces: what is asserted is structure (where ink of which colour is), so that fonts and
+ * antialiasing of the machine do not matter; and the numbers behind the pictures, exactly.
  */
 #include "ui/chart/swage-chart-channels.h"
 #include "ui/chart/swage-chart-histogram.h"
@@ -19,7 +19,9 @@ static int64_t counts_after[10] = { 0, 0, 0, 110, 1001, 1001, 110, 0, 0, 0 };
 static SwageSummary
 make_summary (int64_t *counts)
 {
-  SwageSummary s = { .mean = 0, .std = 0.5, .min = -5, .max = 5, .kurtosis = 3, .outlier_sigma = 6, .outlier_share = 0.0009 };
+  SwageSummary s = {
+    .mean = 0, .std = 0.5, .min = -5, .max = 5, .kurtosis = 3, .outlier_sigma = 6, .outlier_share = 0.0009
+  };
   s.histogram = (SwageHistogram){ .n_bins = 10, .lo = -5, .hi = 5, .counts = counts };
   for (int i = 0; i < 10; i++)
     s.n += counts[i];
@@ -27,7 +29,8 @@ make_summary (int64_t *counts)
 }
 
 static cairo_surface_t *
-paint (void (*draw) (cairo_t *cr, const void *data, const SwageChartTheme *theme), const void *data, bool dark)
+paint (void (*draw) (cairo_t *cr, const void *data, const SwageChartTheme *theme), const void *data,
+       bool dark)
 {
   cairo_surface_t *surface = cairo_image_surface_create (CAIRO_FORMAT_ARGB32, W, H);
   cairo_t *cr = cairo_create (surface);
@@ -61,7 +64,8 @@ draw_map (cairo_t *cr, const void *data, const SwageChartTheme *theme)
 static uint32_t
 pixel (cairo_surface_t *surface, int x, int y)
 {
-  const unsigned char *row = cairo_image_surface_get_data (surface) + (size_t) y * (size_t) cairo_image_surface_get_stride (surface);
+  const unsigned char *row
+      = cairo_image_surface_get_data (surface) + (size_t)y * (size_t)cairo_image_surface_get_stride (surface);
   uint32_t value;
   memcpy (&value, row + 4 * x, 4);
   return value & 0xffffff;
@@ -71,7 +75,7 @@ pixel (cairo_surface_t *surface, int x, int y)
 static bool
 is_fill (uint32_t color)
 {
-  return (int) (color & 255) - (int) (color >> 16 & 255) > 40;
+  return (int)(color & 255) - (int)(color >> 16 & 255) > 40;
 }
 
 /* The height of the fill in pixels above the base line at a value. */
@@ -83,8 +87,8 @@ fill_height (cairo_surface_t *surface, const SwageChartHistogram *chart, double 
   double lo, hi;
   swage_chart_theme_init (&theme, false);
   swage_chart_histogram_get_frame (W, H, chart, &theme, &plot, &lo, &hi);
-  int x = (int) (plot.x + (value - lo) / (hi - lo) * plot.width), height = 0;
-  for (int y = (int) plot.y; y < (int) (plot.y + plot.height); y++)
+  int x = (int)(plot.x + (value - lo) / (hi - lo) * plot.width), height = 0;
+  for (int y = (int)plot.y; y < (int)(plot.y + plot.height); y++)
     height += is_fill (pixel (surface, x, y));
   return height;
 }
@@ -163,7 +167,8 @@ test_histogram_hit (void)
   chart.x_max = 3;
   swage_chart_histogram_get_frame (W, H, &chart, &theme, &plot, &lo, &hi);
   g_assert_cmpfloat (lo, ==, 1);
-  g_assert_true (swage_chart_histogram_hit_at (W, H, &chart, &theme, plot.x + plot.width * 0.25, plot.y + 5, &hit));
+  g_assert_true (
+      swage_chart_histogram_hit_at (W, H, &chart, &theme, plot.x + plot.width * 0.25, plot.y + 5, &hit));
   g_assert_cmpint (hit.bin, ==, 6);
   g_assert_false (swage_chart_histogram_hit_at (W, H, &chart, &theme, plot.x - 3, plot.y + 5, &hit));
 }
@@ -201,10 +206,14 @@ static void
 test_channels (void)
 {
   /* more channels than pixels, one outlier: it must be seen, found, and told */
-  enum { N = 11008, OUTLIER = 7321 };
+  enum
+  {
+    N = 11008,
+    OUTLIER = 7321
+  };
   float *values = g_new (float, N);
   for (int i = 0; i < N; i++)
-    values[i] = 1.0f + 0.1f * (float) ((i * 7919) % 13) / 13.0f;
+    values[i] = 1.0f + 0.1f * (float)((i * 7919) % 13) / 13.0f;
   values[OUTLIER] = 9;
   SwageChartChannels chart = SWAGE_CHART_CHANNELS_INIT;
   chart.before = values;
@@ -218,12 +227,12 @@ test_channels (void)
   swage_chart_theme_init (&theme, false);
   swage_chart_channels_get_frame (W, H, &chart, &theme, &plot, &lo, &hi);
   cairo_surface_t *surface = paint (draw_channels, &chart, false);
-  int x = (int) (plot.x + (double) OUTLIER / N * plot.width), orange = 0;
-  for (int y = (int) plot.y; y < (int) (plot.y + plot.height); y++)
+  int x = (int)(plot.x + (double)OUTLIER / N * plot.width), orange = 0;
+  for (int y = (int)plot.y; y < (int)(plot.y + plot.height); y++)
     for (int dx = -3; dx <= 3; dx++)
       {
         uint32_t color = pixel (surface, x + dx, y);
-        orange += (int) (color >> 16 & 255) - (int) (color & 255) > 60;
+        orange += (int)(color >> 16 & 255) - (int)(color & 255) > 60;
       }
   g_assert_cmpint (orange, >, 50);
   cairo_surface_destroy (surface);
@@ -291,9 +300,11 @@ test_ticks (void)
     double lo, hi;
     int count;
     double step;
-  } cases[] = { { 0, 10, 5, 2 }, { 0, 1, 10, 0.1 }, { -0.3, 0.3, 6, 0.1 }, { 0, 100, 3, 20 }, { 5, 5, 4, 0 }, { 0, INFINITY, 4, 0 } };
+  } cases[] = { { 0, 10, 5, 2 },   { 0, 1, 10, 0.1 }, { -0.3, 0.3, 6, 0.1 },
+                { 0, 100, 3, 20 }, { 5, 5, 4, 0 },    { 0, INFINITY, 4, 0 } };
   for (guint i = 0; i < G_N_ELEMENTS (cases); i++)
-    g_assert_cmpfloat_with_epsilon (swage_chart_tick_step (cases[i].lo, cases[i].hi, cases[i].count), cases[i].step, 1e-12);
+    g_assert_cmpfloat_with_epsilon (swage_chart_tick_step (cases[i].lo, cases[i].hi, cases[i].count),
+                                    cases[i].step, 1e-12);
   char text[32];
   swage_chart_format_count (text, sizeof text, 12345);
   g_assert_cmpstr (text, ==, "12.3k");
@@ -306,7 +317,7 @@ test_ticks (void)
 static cairo_status_t
 count_bytes (void *closure, const unsigned char *data, unsigned int length)
 {
-  *(size_t *) closure += length;
+  *(size_t *)closure += length;
   return CAIRO_STATUS_SUCCESS;
 }
 

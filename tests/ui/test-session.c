@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The session without a window: sizes at once, background statistics, preview, cancelling, what is superseded, export.
+ * The session without a window: sizes at once, background statistics, preview, cancelling, what is
+ * superseded, export.
  */
 #include "ui/shell/swage-session.h"
 
@@ -29,14 +30,14 @@ give_up (gpointer data)
 }
 
 /* Run the main loop until the expression holds. */
-#define WAIT_FOR(expression) \
-  G_STMT_START \
-  { \
-    guint wait_id = g_timeout_add_seconds (PATIENCE_S, give_up, NULL); \
-    while (!(expression)) \
-      g_main_context_iteration (NULL, TRUE); \
-    g_source_remove (wait_id); \
-  } \
+#define WAIT_FOR(expression)                                                                                 \
+  G_STMT_START                                                                                               \
+  {                                                                                                          \
+    guint wait_id = g_timeout_add_seconds (PATIENCE_S, give_up, NULL);                                       \
+    while (!(expression))                                                                                    \
+      g_main_context_iteration (NULL, TRUE);                                                                 \
+    g_source_remove (wait_id);                                                                               \
+  }                                                                                                          \
   G_STMT_END
 
 static void
@@ -268,7 +269,7 @@ test_export (Fixture *f, gconstpointer data)
   g_assert_cmpstr (f->exported, ==, path);
   GStatBuf info;
   g_assert_cmpint (g_stat (path, &info), ==, 0);
-  g_assert_cmpuint ((uint64_t) info.st_size, ==, bytes);
+  g_assert_cmpuint ((uint64_t)info.st_size, ==, bytes);
   /* not over what is there */
   g_clear_pointer (&f->exported, g_free);
   swage_session_export (f->session, SWAGE_EXPORT_GGUF, path, SWAGE_TYPE_NONE, false);
@@ -296,7 +297,8 @@ test_plan_files (Fixture *f, gconstpointer data)
   g_assert_true (swage_session_load_plan (f->session, path, &warning, &error));
   g_assert_no_error (error);
   g_assert_null (warning);
-  g_assert_cmpfloat_with_epsilon (swage_layer_item_get_bits (swage_session_get_focus (f->session)), 5.5, 1e-9);
+  g_assert_cmpfloat_with_epsilon (swage_layer_item_get_bits (swage_session_get_focus (f->session)), 5.5,
+                                  1e-9);
   g_assert_false (swage_session_is_modified (f->session));
   /* a bad one leaves what is there */
   g_assert_true (g_file_set_contents (path, "{\"swage_plan\": 1, \"nonsense\": 2}", -1, NULL));

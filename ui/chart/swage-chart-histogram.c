@@ -212,7 +212,12 @@ draw_marks (cairo_t *cr, const Frame *frame, const SwageChartHistogram *data, co
       cairo_set_dash (cr, NULL, 0, 0);
       char text[32];
       g_snprintf (text, sizeof text, "%s%gσ", side < 0 ? "−" : "+", k);
-      swage_chart_text (cr, theme, text, x - side * 4, frame->plot.y + 2, side < 0 ? 0 : 1, 0);
+      /* on the far side, where the two marks cannot meet, unless there is no room */
+      double width, line;
+      swage_chart_measure (cr, theme, text, &width, &line);
+      bool room = fabs (edge - x) > width + 8;
+      double at = room ? x + side * 4 : x - side * 4;
+      swage_chart_text (cr, theme, text, at, frame->plot.y + 2, (side < 0) == room ? 1 : 0, 0);
     }
 }
 

@@ -44,7 +44,7 @@ frame_init (Frame *frame, double w, double h, const SwageChartMap *data, const S
   double top = line + 10, bottom = 2 * line + 34;
   frame->plot = (SwageChartRect){ left, top, fmax (10, w - left - 12), fmax (10, h - top - bottom) };
   /* cells of a sensible height, even when there are few blocks */
-  frame->plot.height = fmin (frame->plot.height, 44.0 * data->n_rows);
+  frame->plot.height = fmin (frame->plot.height, 64.0 * data->n_rows);
   frame->known = false;
   frame->lo = INFINITY;
   frame->hi = -INFINITY;

@@ -24,7 +24,7 @@ G_DEFINE_FINAL_TYPE (SwageExportDialog, swage_export_dialog, ADW_TYPE_WINDOW)
 static SwageExportFormat
 get_format (SwageExportDialog *self)
 {
-  return (SwageExportFormat) adw_combo_row_get_selected (self->format_row);
+  return (SwageExportFormat)adw_combo_row_get_selected (self->format_row);
 }
 
 static SwageType
@@ -61,7 +61,8 @@ update (SwageExportDialog *self)
   if (self->session == NULL)
     return;
   uint64_t bytes = 0;
-  g_autoptr (GPtrArray) items = swage_session_lint (self->session, get_format (self), get_dense_type (self), &bytes);
+  g_autoptr (GPtrArray) items
+      = swage_session_lint (self->session, get_format (self), get_dense_type (self), &bytes);
   for (guint i = 0; i < self->rows->len; i++)
     adw_preferences_group_remove (self->lint, self->rows->pdata[i]);
   g_ptr_array_set_size (self->rows, 0);
@@ -76,7 +77,8 @@ update (SwageExportDialog *self)
   if (items->len > MAX_SHOWN)
     {
       guint more = items->len - MAX_SHOWN;
-      g_autofree char *text = g_strdup_printf (g_dngettext (GETTEXT_PACKAGE, "and %u more", "and %u more", more), more);
+      g_autofree char *text
+          = g_strdup_printf (g_dngettext (GETTEXT_PACKAGE, "and %u more", "and %u more", more), more);
       add_row (self, icons[SWAGE_LINT_NOTE], text, NULL);
     }
   if (items->len == 0)
@@ -105,8 +107,10 @@ static void
 on_export (SwageExportDialog *self)
 {
   SwageExportFormat format = get_format (self);
-  g_autofree char *name = swage_export_format_suggest_name (format, swage_session_get_model (self->session), "swage");
-  self->chooser = gtk_file_chooser_native_new (_ ("Export"), GTK_WINDOW (self), GTK_FILE_CHOOSER_ACTION_SAVE, _ ("_Export"), NULL);
+  g_autofree char *name
+      = swage_export_format_suggest_name (format, swage_session_get_model (self->session), "swage");
+  self->chooser = gtk_file_chooser_native_new (_ ("Export"), GTK_WINDOW (self), GTK_FILE_CHOOSER_ACTION_SAVE,
+                                               _ ("_Export"), NULL);
   gtk_native_dialog_set_modal (GTK_NATIVE_DIALOG (self->chooser), TRUE);
   gtk_file_chooser_set_current_name (GTK_FILE_CHOOSER (self->chooser), name);
   g_signal_connect_swapped (self->chooser, "response", G_CALLBACK (on_response), self);
@@ -116,12 +120,13 @@ on_export (SwageExportDialog *self)
 void
 swage_export_dialog_present (GtkWindow *parent, SwageSession *session, SwageExportFormat format)
 {
-  SwageExportDialog *self = g_object_new (SWAGE_TYPE_EXPORT_DIALOG, "transient-for", parent, "title", _ ("Export"), NULL);
+  SwageExportDialog *self
+      = g_object_new (SWAGE_TYPE_EXPORT_DIALOG, "transient-for", parent, "title", _ ("Export"), NULL);
   g_autoptr (GtkStringList) formats = gtk_string_list_new (NULL);
   for (int i = 0; i < SWAGE_N_EXPORT_FORMATS; i++)
-    gtk_string_list_append (formats, swage_export_format_get_title ((SwageExportFormat) i));
+    gtk_string_list_append (formats, swage_export_format_get_title ((SwageExportFormat)i));
   adw_combo_row_set_model (self->format_row, G_LIST_MODEL (formats));
-  adw_combo_row_set_selected (self->format_row, (guint) format);
+  adw_combo_row_set_selected (self->format_row, (guint)format);
   self->session = g_object_ref (session);
   update (self);
   gtk_window_present (GTK_WINDOW (self));
@@ -142,7 +147,8 @@ swage_export_dialog_class_init (SwageExportDialogClass *klass)
 {
   GtkWidgetClass *widget_class = GTK_WIDGET_CLASS (klass);
   G_OBJECT_CLASS (klass)->dispose = dispose;
-  gtk_widget_class_set_template_from_resource (widget_class, "/io/github/swage/Swage/export/swage-export-dialog.ui");
+  gtk_widget_class_set_template_from_resource (widget_class,
+                                               "/io/github/swage/Swage/export/swage-export-dialog.ui");
   gtk_widget_class_bind_template_child (widget_class, SwageExportDialog, format_row);
   gtk_widget_class_bind_template_child (widget_class, SwageExportDialog, dense_row);
   gtk_widget_class_bind_template_child (widget_class, SwageExportDialog, bytes);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Before an export: what it will weigh, and what the target cannot hold, with a remedy for each. Then the file chooser.
+ * Before an export: what it will weigh, and what the target cannot hold, with a remedy for each. Then the
+ * file chooser.
  */
 #pragma once
 

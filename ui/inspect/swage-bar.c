@@ -27,8 +27,8 @@ static GParamSpec *props[N_PROPS];
 G_DEFINE_FINAL_TYPE (SwageBar, swage_bar, GTK_TYPE_WIDGET)
 
 static void
-measure (GtkWidget *widget, GtkOrientation orientation, int for_size, int *minimum, int *natural, int *minimum_baseline,
-         int *natural_baseline)
+measure (GtkWidget *widget, GtkOrientation orientation, int for_size, int *minimum, int *natural,
+         int *minimum_baseline, int *natural_baseline)
 {
   *minimum = orientation == GTK_ORIENTATION_HORIZONTAL ? 20 : 8;
   *natural = orientation == GTK_ORIENTATION_HORIZONTAL ? 28 : 8;
@@ -38,8 +38,8 @@ static void
 fill (GtkSnapshot *snapshot, const SwageChartColor *color, double alpha, double width, double height)
 {
   GskRoundedRect shape;
-  GdkRGBA rgba = { (float) color->red, (float) color->green, (float) color->blue, (float) alpha };
-  gsk_rounded_rect_init_from_rect (&shape, &GRAPHENE_RECT_INIT (0, 0, (float) width, (float) height), 2);
+  GdkRGBA rgba = { (float)color->red, (float)color->green, (float)color->blue, (float)alpha };
+  gsk_rounded_rect_init_from_rect (&shape, &GRAPHENE_RECT_INIT (0, 0, (float)width, (float)height), 2);
   gtk_snapshot_push_rounded_clip (snapshot, &shape);
   gtk_snapshot_append_color (snapshot, &rgba, &shape.bounds);
   gtk_snapshot_pop (snapshot);
@@ -55,13 +55,14 @@ snapshot (GtkWidget *widget, GtkSnapshot *snapshot)
   swage_chart_theme_init (&theme, adw_style_manager_get_dark (adw_style_manager_get_default ()));
   double width = gtk_widget_get_width (widget), height = fmin (8, gtk_widget_get_height (widget));
   gtk_snapshot_save (snapshot);
-  gtk_snapshot_translate (snapshot, &GRAPHENE_POINT_INIT (0, (float) ((gtk_widget_get_height (widget) - height) / 2)));
+  gtk_snapshot_translate (snapshot,
+                          &GRAPHENE_POINT_INIT (0, (float)((gtk_widget_get_height (widget) - height) / 2)));
   fill (snapshot, &theme.muted, 0.25, width, height);
   double share = fmin (1, sqrt (bar->value / bar->maximum));
   /* the last fifth is drawn in the outlier's colour; its length says the same */
   double length = fmax (2, width * share);
   if (gtk_widget_get_direction (widget) == GTK_TEXT_DIR_RTL)
-    gtk_snapshot_translate (snapshot, &GRAPHENE_POINT_INIT ((float) (width - length), 0));
+    gtk_snapshot_translate (snapshot, &GRAPHENE_POINT_INIT ((float)(width - length), 0));
   fill (snapshot, share > 0.8 ? &theme.outlier : &theme.after, 1, length, height);
   gtk_snapshot_restore (snapshot);
 }
@@ -102,7 +103,8 @@ set_property (GObject *object, guint id, const GValue *value, GParamSpec *pspec)
       g_free (bar->text);
       bar->text = g_value_dup_string (value);
       gtk_accessible_update_property (GTK_ACCESSIBLE (bar), GTK_ACCESSIBLE_PROPERTY_LABEL,
-                                      bar->text != NULL && bar->text[0] != '\0' ? bar->text : _ ("no error"), -1);
+                                      bar->text != NULL && bar->text[0] != '\0' ? bar->text : _ ("no error"),
+                                      -1);
       break;
     default:
       G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A small bar in a cell: its length is value / maximum on a square-root scale, so that small errors beside large ones are seen.
+ * A small bar in a cell: its length is value / maximum on a square-root scale, so that small errors beside
+ * large ones are seen.
  */
 #pragma once
 

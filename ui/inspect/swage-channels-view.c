@@ -44,13 +44,14 @@ draw (SwagePlot *plot, cairo_t *cr, double w, double h, const SwageChartTheme *t
   if (!isnan (state->pointer_x) && !isnan (state->hover))
     {
       int64_t channel = swage_chart_channels_hit_at (w, h, &chart, theme, state->pointer_x, state->pointer_y);
-      chart.hover = channel >= 0 ? (double) channel : NAN;
+      chart.hover = channel >= 0 ? (double)channel : NAN;
     }
   swage_chart_channels_draw (cr, w, h, &chart, theme);
 }
 
 static void
-get_frame (SwagePlot *plot, double w, double h, const SwageChartTheme *theme, SwageChartRect *rect, double *lo, double *hi)
+get_frame (SwagePlot *plot, double w, double h, const SwageChartTheme *theme, SwageChartRect *rect,
+           double *lo, double *hi)
 {
   SwageChartChannels chart = get_chart (SWAGE_CHANNELS_VIEW (plot));
   swage_chart_channels_get_frame (w, h, &chart, theme, rect, lo, hi);
@@ -62,8 +63,8 @@ step (SwagePlot *plot, double hover, int direction)
   SwageChannelsView *view = SWAGE_CHANNELS_VIEW (plot);
   if (view->before == NULL || view->n < 1)
     return NAN;
-  double channel = isnan (hover) ? (direction > 0 ? 0 : (double) view->n - 1) : floor (hover) + direction;
-  return CLAMP (channel, 0, (double) view->n - 1);
+  double channel = isnan (hover) ? (direction > 0 ? 0 : (double)view->n - 1) : floor (hover) + direction;
+  return CLAMP (channel, 0, (double)view->n - 1);
 }
 
 static char *

@@ -36,7 +36,8 @@ draw (SwagePlot *plot, cairo_t *cr, double w, double h, const SwageChartTheme *t
 }
 
 static void
-get_frame (SwagePlot *plot, double w, double h, const SwageChartTheme *theme, SwageChartRect *rect, double *lo, double *hi)
+get_frame (SwagePlot *plot, double w, double h, const SwageChartTheme *theme, SwageChartRect *rect,
+           double *lo, double *hi)
 {
   SwageChartHistogram chart = get_chart (SWAGE_HISTOGRAM_VIEW (plot));
   swage_chart_histogram_get_frame (w, h, &chart, theme, rect, lo, hi);
@@ -51,7 +52,7 @@ step (SwagePlot *plot, double hover, int direction)
   const SwageHistogram *histogram = &view->before->histogram;
   double width = (histogram->hi - histogram->lo) / histogram->n_bins;
   int bin = isnan (hover) ? (direction > 0 ? 0 : histogram->n_bins - 1)
-                          : (int) floor ((hover - histogram->lo) / width) + direction;
+                          : (int)floor ((hover - histogram->lo) / width) + direction;
   return histogram->lo + (CLAMP (bin, 0, histogram->n_bins - 1) + 0.5) * width;
 }
 
@@ -70,8 +71,8 @@ to_text (SwagePlot *plot)
 }
 
 void
-swage_histogram_view_set_data (SwageHistogramView *view, const SwageSummary *before, const SwageSummary *after,
-                               const char *x_label, bool reset)
+swage_histogram_view_set_data (SwageHistogramView *view, const SwageSummary *before,
+                               const SwageSummary *after, const char *x_label, bool reset)
 {
   view->before = before;
   view->after = after;

@@ -44,8 +44,9 @@ static guint chosen_signal;
 
 G_DEFINE_FINAL_TYPE (SwageInspector, swage_inspector, GTK_TYPE_WIDGET)
 
-static const char *const fact_titles[] = { N_ ("Minimum"),  N_ ("Maximum"),  N_ ("Mean"),  N_ ("Std. deviation"),
-                                           N_ ("Kurtosis"), N_ ("Outliers"), N_ ("Zeros"), N_ ("Values") };
+static const char *const fact_titles[]
+    = { N_ ("Minimum"),  N_ ("Maximum"),  N_ ("Mean"),  N_ ("Std. deviation"),
+        N_ ("Kurtosis"), N_ ("Outliers"), N_ ("Zeros"), N_ ("Values") };
 
 static bool
 shows_activations (SwageInspector *self)
@@ -62,7 +63,8 @@ is_page (SwageInspector *self, const char *name)
 static char *
 format_percent (double share)
 {
-  return share > 0 && share < 0.0001 ? g_strdup_printf ("%.1e %%", 100 * share) : g_strdup_printf ("%.3g %%", 100 * share);
+  return share > 0 && share < 0.0001 ? g_strdup_printf ("%.1e %%", 100 * share)
+                                     : g_strdup_printf ("%.3g %%", 100 * share);
 }
 
 static void
@@ -78,8 +80,8 @@ show_facts (SwageInspector *self, const SwageSummary *summary)
       texts[3] = g_strdup_printf ("%.4g", summary->std);
       texts[4] = g_strdup_printf ("%.2f", summary->kurtosis);
       texts[5] = format_percent (summary->outlier_share);
-      texts[6] = format_percent (summary->n > 0 ? (double) summary->n_zero / (double) summary->n : 0);
-      swage_chart_format_count (count, sizeof count, (double) summary->n);
+      texts[6] = format_percent (summary->n > 0 ? (double)summary->n_zero / (double)summary->n : 0);
+      swage_chart_format_count (count, sizeof count, (double)summary->n);
       texts[7] = g_strdup (count);
     }
   for (guint i = 0; i < G_N_ELEMENTS (texts); i++)
@@ -108,8 +110,8 @@ show_top_channels (SwageInspector *self, const float *values, int64_t n)
   int found = values != NULL ? swage_chart_channels_top (values, n, N_TOP, top) : 0;
   for (int i = 0; i < found; i++)
     {
-      g_autofree char *text = g_strdup_printf ("<b>%lld</b>  %.4g", (long long) top[i], values[top[i]]);
-      g_autofree char *tooltip = g_strdup_printf (_ ("Zoom to channel %lld"), (long long) top[i]);
+      g_autofree char *text = g_strdup_printf ("<b>%lld</b>  %.4g", (long long)top[i], values[top[i]]);
+      g_autofree char *tooltip = g_strdup_printf (_ ("Zoom to channel %lld"), (long long)top[i]);
       GtkWidget *button = gtk_button_new (), *label = gtk_label_new (NULL);
       gtk_label_set_markup (GTK_LABEL (label), text);
       gtk_widget_add_css_class (label, "numeric");
@@ -117,7 +119,7 @@ show_top_channels (SwageInspector *self, const float *values, int64_t n)
       gtk_widget_add_css_class (button, "flat");
       gtk_widget_set_tooltip_text (button, tooltip);
       gtk_accessible_update_property (GTK_ACCESSIBLE (button), GTK_ACCESSIBLE_PROPERTY_LABEL, tooltip, -1);
-      g_object_set_data (G_OBJECT (button), "channel", GINT_TO_POINTER ((int) top[i]));
+      g_object_set_data (G_OBJECT (button), "channel", GINT_TO_POINTER ((int)top[i]));
       g_signal_connect (button, "clicked", G_CALLBACK (on_top_channel), self);
       gtk_flow_box_append (GTK_FLOW_BOX (self->top_channels), button);
       gtk_widget_set_focusable (gtk_widget_get_parent (button), FALSE);
@@ -146,7 +148,9 @@ show_weights (SwageInspector *self, bool reset)
                                 _ ("input channel"), reset);
   show_facts (self, after != NULL ? &after->summary : before != NULL ? &before->summary : NULL);
   show_top_channels (self, before != NULL ? before->col_absmax : NULL, before != NULL ? before->cols : 0);
-  const char *note = before != NULL ? NULL : item->weight_failed ? _ ("This weight cannot be read.") : _ ("Reading the weights…");
+  const char *note = before != NULL        ? NULL
+                     : item->weight_failed ? _ ("This weight cannot be read.")
+                                           : _ ("Reading the weights…");
   set_note (self->histogram_note, note);
   set_note (self->channels_note, note);
 }
@@ -156,7 +160,8 @@ show_activations (SwageInspector *self, bool reset)
 {
   SwageLayerItem *item = self->item;
   const SwageActStats *before = item->act_before;
-  const SwageActStats *after = before != NULL && swage_session_is_act_current (self->session, item) ? item->act_after : NULL;
+  const SwageActStats *after
+      = before != NULL && swage_session_is_act_current (self->session, item) ? item->act_after : NULL;
   swage_histogram_view_set_data (self->histogram, before != NULL ? &before->summary : NULL,
                                  after != NULL ? &after->summary : NULL, _ ("activation"), reset);
   swage_channels_view_set_data (self->channels, before != NULL ? before->col_absmax : NULL,
@@ -189,9 +194,9 @@ update (SwageInspector *self, bool reset)
       return;
     }
   guint n = swage_session_get_selection (self->session)->len;
-  g_autofree char *subtitle
-      = n > 1 ? g_strdup_printf (_ ("%s · %s · first of %u layers"), self->item->shape, self->item->type_text, n)
-              : g_strdup_printf ("%s · %s", self->item->shape, self->item->type_text);
+  g_autofree char *subtitle = n > 1 ? g_strdup_printf (_ ("%s · %s · first of %u layers"), self->item->shape,
+                                                       self->item->type_text, n)
+                                    : g_strdup_printf ("%s · %s", self->item->shape, self->item->type_text);
   gtk_label_set_label (self->title, self->item->name);
   gtk_label_set_label (self->subtitle, subtitle);
   if (shows_activations (self))
@@ -248,7 +253,7 @@ on_metric_changed (SwageInspector *self)
 {
   guint selected = gtk_drop_down_get_selected (self->metric);
   if (selected < SWAGE_N_METRICS)
-    swage_map_view_set_metric (self->map, (SwageMetric) selected);
+    swage_map_view_set_metric (self->map, (SwageMetric)selected);
 }
 
 static void
@@ -282,10 +287,13 @@ swage_inspector_set_session (SwageInspector *self, SwageSession *session)
 {
   g_set_object (&self->session, session);
   swage_map_view_set_session (self->map, session);
-  g_signal_connect_object (session, "selection-changed", G_CALLBACK (on_selection_changed), self, G_CONNECT_SWAPPED);
-  g_signal_connect_object (session, "statistics-changed", G_CALLBACK (on_statistics_changed), self, G_CONNECT_SWAPPED);
+  g_signal_connect_object (session, "selection-changed", G_CALLBACK (on_selection_changed), self,
+                           G_CONNECT_SWAPPED);
+  g_signal_connect_object (session, "statistics-changed", G_CALLBACK (on_statistics_changed), self,
+                           G_CONNECT_SWAPPED);
   g_signal_connect_object (session, "plan-changed", G_CALLBACK (on_plan_changed), self, G_CONNECT_SWAPPED);
-  g_signal_connect_object (session, "notify::activity", G_CALLBACK (on_activity_changed), self, G_CONNECT_SWAPPED);
+  g_signal_connect_object (session, "notify::activity", G_CALLBACK (on_activity_changed), self,
+                           G_CONNECT_SWAPPED);
   on_selection_changed (self);
   on_activity_changed (self);
 }
@@ -373,13 +381,14 @@ swage_inspector_class_init (SwageInspectorClass *klass)
   props[PROP_LOG_AXIS] = g_param_spec_boolean ("log-axis", NULL, NULL, TRUE, flags);
   props[PROP_PAGE] = g_param_spec_string ("page", NULL, NULL, "histogram", flags);
   g_object_class_install_properties (object_class, N_PROPS, props);
-  chosen_signal = g_signal_new ("layer-chosen", SWAGE_TYPE_INSPECTOR, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL, G_TYPE_NONE, 2,
-                                SWAGE_TYPE_LAYER_ITEM, G_TYPE_BOOLEAN);
+  chosen_signal = g_signal_new ("layer-chosen", SWAGE_TYPE_INSPECTOR, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL,
+                                G_TYPE_NONE, 2, SWAGE_TYPE_LAYER_ITEM, G_TYPE_BOOLEAN);
 
   g_type_ensure (SWAGE_TYPE_HISTOGRAM_VIEW);
   g_type_ensure (SWAGE_TYPE_CHANNELS_VIEW);
   g_type_ensure (SWAGE_TYPE_MAP_VIEW);
-  gtk_widget_class_set_template_from_resource (widget_class, "/io/github/swage/Swage/inspect/swage-inspector.ui");
+  gtk_widget_class_set_template_from_resource (widget_class,
+                                               "/io/github/swage/Swage/inspect/swage-inspector.ui");
   gtk_widget_class_bind_template_child (widget_class, SwageInspector, stack);
   gtk_widget_class_bind_template_child (widget_class, SwageInspector, title);
   gtk_widget_class_bind_template_child (widget_class, SwageInspector, subtitle);
@@ -412,7 +421,8 @@ swage_inspector_init (SwageInspector *self)
   gtk_widget_init_template (GTK_WIDGET (self));
   for (guint i = 0; i < G_N_ELEMENTS (fact_titles); i++)
     {
-      GtkWidget *box = gtk_box_new (GTK_ORIENTATION_VERTICAL, 0), *caption = gtk_label_new (_ (fact_titles[i]));
+      GtkWidget *box = gtk_box_new (GTK_ORIENTATION_VERTICAL, 0),
+                *caption = gtk_label_new (_ (fact_titles[i]));
       GtkWidget *value = gtk_label_new ("–");
       gtk_widget_add_css_class (caption, "caption");
       gtk_widget_add_css_class (caption, "dim-label");
@@ -428,7 +438,7 @@ swage_inspector_init (SwageInspector *self)
     }
   GtkStringList *metrics = gtk_string_list_new (NULL);
   for (int i = 0; i < SWAGE_N_METRICS; i++)
-    gtk_string_list_append (metrics, swage_metric_get_title ((SwageMetric) i));
+    gtk_string_list_append (metrics, swage_metric_get_title ((SwageMetric)i));
   gtk_drop_down_set_model (self->metric, G_LIST_MODEL (metrics));
   g_object_unref (metrics);
   update (self, true);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The middle of the window: pictures of the selected layer. A page is one child of the stack in swage-inspector.ui and a few lines in
- * update() here. Actions: inspect.source ("weights" or "activations"), inspect.log, inspect.reset-zoom, inspect.copy, inspect.page.
+ * The middle of the window: pictures of the selected layer. A page is one child of the stack in
+ * swage-inspector.ui and a few lines in update() here. Actions: inspect.source ("weights" or "activations"),
+ * inspect.log, inspect.reset-zoom, inspect.copy, inspect.page.
  */
 #pragma once
 

@@ -2,7 +2,8 @@
  *
  * The chain of models behind the view:
  *
- *   roots (groups and layers outside of groups) → filter → tree (children filtered as well) → sort within parents → multi-selection
+ *   roots (groups and layers outside of groups) → filter → tree (children filtered as well) → sort within
+ * parents → multi-selection
  */
 #include "ui/inspect/swage-layer-list.h"
 
@@ -50,7 +51,8 @@ get_item (SwageLayerList *self, guint position)
   return row != NULL ? gtk_tree_list_row_get_item (row) : NULL;
 }
 
-/* --- search -------------------------------------------------------------------------------------------------- */
+/* --- search
+ * -------------------------------------------------------------------------------------------------- */
 
 static gboolean
 matches (gpointer object, gpointer user_data)
@@ -84,7 +86,8 @@ update_summary (SwageLayerList *self)
   guint n = swage_session_get_selection (self->session)->len;
   guint all = g_list_model_get_n_items (swage_session_get_layers (self->session));
   g_autofree char *text
-      = n > 0 ? g_strdup_printf (g_dngettext (GETTEXT_PACKAGE, "%u of %u layers selected", "%u of %u layers selected", n), n, all)
+      = n > 0 ? g_strdup_printf (
+            g_dngettext (GETTEXT_PACKAGE, "%u of %u layers selected", "%u of %u layers selected", n), n, all)
               : g_strdup_printf (g_dngettext (GETTEXT_PACKAGE, "%u layer", "%u layers", all), all);
   gtk_label_set_label (self->summary, text);
 }
@@ -101,7 +104,8 @@ on_search_changed (SwageLayerList *self)
   update_summary (self);
 }
 
-/* --- tree ---------------------------------------------------------------------------------------------------- */
+/* --- tree
+ * ---------------------------------------------------------------------------------------------------- */
 
 static GListModel *
 create_children (gpointer object, gpointer user_data)
@@ -173,7 +177,8 @@ set_expanded (SwageLayerList *self, bool expanded)
     }
 }
 
-/* --- selection ----------------------------------------------------------------------------------------------- */
+/* --- selection
+ * ----------------------------------------------------------------------------------------------- */
 
 static void
 add_layer (GPtrArray *items, GHashTable *seen, SwageLayerItem *item)
@@ -209,7 +214,7 @@ on_selection_changed (SwageLayerList *self)
             add_layer (items, seen, child);
         }
     }
-  swage_session_set_selection (self->session, (SwageLayerItem *const *) items->pdata, items->len);
+  swage_session_set_selection (self->session, (SwageLayerItem *const *)items->pdata, items->len);
   update_summary (self);
 }
 
@@ -225,7 +230,8 @@ scroll_to (SwageLayerList *self, guint position)
 
 /* Select the rows of the layers for which `wanted` says so. */
 static void
-select_rows (SwageLayerList *self, bool (*wanted) (SwageLayerItem *item, gpointer data), gpointer data, bool extend)
+select_rows (SwageLayerList *self, bool (*wanted) (SwageLayerItem *item, gpointer data), gpointer data,
+             bool extend)
 {
   guint n = g_list_model_get_n_items (G_LIST_MODEL (self->selection)), first = GTK_INVALID_LIST_POSITION;
   g_autoptr (GtkBitset) set = gtk_bitset_new_empty (), mask = gtk_bitset_new_range (0, n);
@@ -252,7 +258,7 @@ is_item (SwageLayerItem *item, gpointer data)
 static bool
 has_role (SwageLayerItem *item, gpointer data)
 {
-  return (int) swage_layer_item_get_role (item) == GPOINTER_TO_INT (data);
+  return (int)swage_layer_item_get_role (item) == GPOINTER_TO_INT (data);
 }
 
 static bool
@@ -284,7 +290,7 @@ void
 swage_layer_list_select_glob (SwageLayerList *self, const char *glob)
 {
   set_expanded (self, true);
-  select_rows (self, matches_glob, (gpointer) glob, false);
+  select_rows (self, matches_glob, (gpointer)glob, false);
 }
 
 static void
@@ -295,7 +301,7 @@ select_role (GSimpleAction *action, GVariant *parameter, gpointer user_data)
   if (focus == NULL)
     return;
   set_expanded (self, true);
-  select_rows (self, has_role, GINT_TO_POINTER ((int) swage_layer_item_get_role (focus)), false);
+  select_rows (self, has_role, GINT_TO_POINTER ((int)swage_layer_item_get_role (focus)), false);
 }
 
 static void
@@ -317,7 +323,8 @@ swage_layer_list_focus_search (SwageLayerList *self)
   gtk_widget_grab_focus (GTK_WIDGET (self->search));
 }
 
-/* --- session ------------------------------------------------------------------------------------------------- */
+/* --- session
+ * ------------------------------------------------------------------------------------------------- */
 
 static void
 on_model_changed (SwageLayerList *self)
@@ -356,12 +363,15 @@ swage_layer_list_set_session (SwageLayerList *self, SwageSession *session)
   g_set_object (&self->session, session);
   g_signal_connect_object (session, "model-changed", G_CALLBACK (on_model_changed), self, G_CONNECT_SWAPPED);
   g_signal_connect_object (session, "plan-changed", G_CALLBACK (update_groups), self, G_CONNECT_SWAPPED);
-  g_signal_connect_object (session, "statistics-changed", G_CALLBACK (on_statistics_changed), self, G_CONNECT_SWAPPED);
-  g_signal_connect_object (session, "selection-changed", G_CALLBACK (update_summary), self, G_CONNECT_SWAPPED);
+  g_signal_connect_object (session, "statistics-changed", G_CALLBACK (on_statistics_changed), self,
+                           G_CONNECT_SWAPPED);
+  g_signal_connect_object (session, "selection-changed", G_CALLBACK (update_summary), self,
+                           G_CONNECT_SWAPPED);
   build_roots (self);
 }
 
-/* --- object -------------------------------------------------------------------------------------------------- */
+/* --- object
+ * -------------------------------------------------------------------------------------------------- */
 
 static void
 get_property (GObject *object, guint id, GValue *value, GParamSpec *pspec)
@@ -437,7 +447,8 @@ swage_layer_list_class_init (SwageLayerListClass *klass)
 
   g_type_ensure (SWAGE_TYPE_BAR);
   g_type_ensure (SWAGE_TYPE_LAYER_ITEM);
-  gtk_widget_class_set_template_from_resource (widget_class, "/io/github/swage/Swage/inspect/swage-layer-list.ui");
+  gtk_widget_class_set_template_from_resource (widget_class,
+                                               "/io/github/swage/Swage/inspect/swage-layer-list.ui");
   gtk_widget_class_bind_template_child (widget_class, SwageLayerList, search);
   gtk_widget_class_bind_template_child (widget_class, SwageLayerList, stack);
   gtk_widget_class_bind_template_child (widget_class, SwageLayerList, view);
@@ -472,11 +483,13 @@ swage_layer_list_init (SwageLayerList *self)
   GtkFilterListModel *filtered
       = gtk_filter_list_model_new (g_object_ref (G_LIST_MODEL (self->roots)), g_object_ref (self->filter));
   self->tree = gtk_tree_list_model_new (G_LIST_MODEL (filtered), FALSE, TRUE, create_children, self, NULL);
-  GtkSorter *sorter = GTK_SORTER (gtk_tree_list_row_sorter_new (g_object_ref (gtk_column_view_get_sorter (self->view))));
+  GtkSorter *sorter
+      = GTK_SORTER (gtk_tree_list_row_sorter_new (g_object_ref (gtk_column_view_get_sorter (self->view))));
   GtkSortListModel *sorted = gtk_sort_list_model_new (g_object_ref (G_LIST_MODEL (self->tree)), sorter);
   self->selection = gtk_multi_selection_new (G_LIST_MODEL (sorted));
   gtk_column_view_set_model (self->view, GTK_SELECTION_MODEL (self->selection));
-  g_signal_connect_object (self->selection, "selection-changed", G_CALLBACK (on_selection_changed), self, G_CONNECT_SWAPPED);
+  g_signal_connect_object (self->selection, "selection-changed", G_CALLBACK (on_selection_changed), self,
+                           G_CONNECT_SWAPPED);
 
   static const GActionEntry entries[] = {
     { "select-role", select_role },

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The left pane: all layers of the model as a tree, grouped by block or by role, sortable, searchable; its selection is the
- * session's. Actions: layers-view.group ("block", "role", "none"), layers.select-role,
+ * The left pane: all layers of the model as a tree, grouped by block or by role, sortable, searchable; its
+ * selection is the session's. Actions: layers-view.group ("block", "role", "none"), layers.select-role,
  * layers.select-all, layers.expand, layers.column-NAME.
  */
 #pragma once

@@ -105,7 +105,7 @@ clear_grid (SwageMapView *view)
   g_clear_pointer (&view->values, g_free);
   g_clear_pointer (&view->present, g_free);
   g_clear_pointer (&view->selected, g_free);
-  view->chart = (SwageChartMap) SWAGE_CHART_MAP_INIT;
+  view->chart = (SwageChartMap)SWAGE_CHART_MAP_INIT;
 }
 
 /* Rows are the blocks, columns the roles that occur in them. Layers outside of blocks have no place here. */
@@ -126,11 +126,11 @@ build_grid (SwageMapView *view)
       for (guint i = 0; i < n_layers && column_of[role] < 0; i++)
         {
           g_autoptr (SwageLayerItem) item = g_list_model_get_item (layers, i);
-          if (swage_layer_item_get_block (item) >= 0 && (int) swage_layer_item_get_role (item) == role)
+          if (swage_layer_item_get_block (item) >= 0 && (int)swage_layer_item_get_role (item) == role)
             column_of[role] = n_columns++;
         }
       if (column_of[role] >= 0)
-        g_ptr_array_add (view->columns, (char *) swage_role_get_id (role));
+        g_ptr_array_add (view->columns, (char *)swage_role_get_id (role));
     }
   for (int block = 0; block < n_blocks; block++)
     g_ptr_array_add (view->rows, g_strdup_printf ("blk.%d", block));
@@ -152,8 +152,8 @@ build_grid (SwageMapView *view)
     }
   view->chart.n_rows = n_blocks;
   view->chart.n_columns = n_columns;
-  view->chart.row_labels = (const char *const *) view->rows->pdata;
-  view->chart.column_labels = (const char *const *) view->columns->pdata;
+  view->chart.row_labels = (const char *const *)view->rows->pdata;
+  view->chart.column_labels = (const char *const *)view->columns->pdata;
   view->chart.values = view->values;
   view->chart.present = view->present;
   view->chart.selected = view->selected;
@@ -165,9 +165,9 @@ draw (SwagePlot *plot, cairo_t *cr, double w, double h, const SwageChartTheme *t
 {
   SwageMapView *view = SWAGE_MAP_VIEW (plot);
   const SwagePlotState *state = swage_plot_get_state (plot);
-  view->chart.hover = isnan (state->pointer_x)
-                          ? -1
-                          : swage_chart_map_hit_at (w, h, &view->chart, theme, state->pointer_x, state->pointer_y);
+  view->chart.hover = isnan (state->pointer_x) ? -1
+                                               : swage_chart_map_hit_at (w, h, &view->chart, theme,
+                                                                         state->pointer_x, state->pointer_y);
   swage_chart_map_draw (cr, w, h, &view->chart, theme);
 }
 
@@ -175,8 +175,9 @@ static void
 press (SwagePlot *plot, double x, double y, GdkModifierType modifiers)
 {
   SwageMapView *view = SWAGE_MAP_VIEW (plot);
-  int cell = swage_chart_map_hit_at (gtk_widget_get_width (GTK_WIDGET (plot)), gtk_widget_get_height (GTK_WIDGET (plot)),
-                                     &view->chart, swage_plot_get_theme (plot), x, y);
+  int cell = swage_chart_map_hit_at (gtk_widget_get_width (GTK_WIDGET (plot)),
+                                     gtk_widget_get_height (GTK_WIDGET (plot)), &view->chart,
+                                     swage_plot_get_theme (plot), x, y);
   if (cell >= 0)
     g_signal_emit (view, chosen_signal, 0, view->items->pdata[cell],
                    (modifiers & (GDK_CONTROL_MASK | GDK_SHIFT_MASK)) != 0);
@@ -249,8 +250,8 @@ swage_map_view_class_init (SwageMapViewClass *klass)
   plot_class->step = step;
   plot_class->describe = describe;
   plot_class->to_text = to_text;
-  chosen_signal = g_signal_new ("layer-chosen", SWAGE_TYPE_MAP_VIEW, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL, G_TYPE_NONE, 2,
-                                SWAGE_TYPE_LAYER_ITEM, G_TYPE_BOOLEAN);
+  chosen_signal = g_signal_new ("layer-chosen", SWAGE_TYPE_MAP_VIEW, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL,
+                                G_TYPE_NONE, 2, SWAGE_TYPE_LAYER_ITEM, G_TYPE_BOOLEAN);
 }
 
 static void

@@ -27,7 +27,8 @@ swage_plot_get_state (SwagePlot *plot)
   return &priv (plot)->state;
 }
 
-/* --- look ---------------------------------------------------------------------------------------------------- */
+/* --- look
+ * ---------------------------------------------------------------------------------------------------- */
 
 static void
 pango_text (cairo_t *cr, const char *text, double x, double y, double *width, double *height, void *user_data)
@@ -97,12 +98,14 @@ css_changed (GtkWidget *widget, GtkCssStyleChange *change)
   restyle (SWAGE_PLOT (widget));
 }
 
-/* --- state --------------------------------------------------------------------------------------------------- */
+/* --- state
+ * --------------------------------------------------------------------------------------------------- */
 
 static void
 clear_state (SwagePlotState *state)
 {
-  *state = (SwagePlotState){ .hover = NAN, .drag_lo = NAN, .drag_hi = NAN, .pointer_x = NAN, .pointer_y = NAN };
+  *state
+      = (SwagePlotState){ .hover = NAN, .drag_lo = NAN, .drag_hi = NAN, .pointer_x = NAN, .pointer_y = NAN };
 }
 
 void
@@ -175,7 +178,8 @@ zoom_by (SwagePlot *plot, double factor)
   swage_plot_set_zoom (plot, at - (at - lo) * factor, at + (hi - at) * factor);
 }
 
-/* --- pointer and keys ---------------------------------------------------------------------------------------- */
+/* --- pointer and keys
+ * ---------------------------------------------------------------------------------------- */
 
 static void
 on_motion (GtkEventControllerMotion *controller, double x, double y, SwagePlot *plot)
@@ -243,7 +247,8 @@ static gboolean
 on_scroll (GtkEventControllerScroll *controller, double dx, double dy, SwagePlot *plot)
 {
   if (SWAGE_PLOT_GET_CLASS (plot)->get_frame == NULL || dy == 0
-      || (gtk_event_controller_get_current_event_state (GTK_EVENT_CONTROLLER (controller)) & GDK_CONTROL_MASK) == 0)
+      || (gtk_event_controller_get_current_event_state (GTK_EVENT_CONTROLLER (controller)) & GDK_CONTROL_MASK)
+             == 0)
     return FALSE;
   zoom_by (plot, dy > 0 ? 1.25 : 0.8);
   return TRUE;
@@ -293,7 +298,8 @@ on_key (GtkEventControllerKey *controller, guint key, guint code, GdkModifierTyp
     }
 }
 
-/* --- object -------------------------------------------------------------------------------------------------- */
+/* --- object
+ * -------------------------------------------------------------------------------------------------- */
 
 static void
 dispose (GObject *object)
@@ -322,9 +328,10 @@ swage_plot_init (SwagePlot *plot)
   gtk_widget_set_hexpand (GTK_WIDGET (plot), TRUE);
   gtk_widget_set_vexpand (GTK_WIDGET (plot), TRUE);
   gtk_widget_set_size_request (GTK_WIDGET (plot), 240, 160);
-  g_signal_connect_object (adw_style_manager_get_default (), "notify::dark", G_CALLBACK (restyle), plot, G_CONNECT_SWAPPED);
-  g_signal_connect_object (adw_style_manager_get_default (), "notify::high-contrast", G_CALLBACK (restyle), plot,
+  g_signal_connect_object (adw_style_manager_get_default (), "notify::dark", G_CALLBACK (restyle), plot,
                            G_CONNECT_SWAPPED);
+  g_signal_connect_object (adw_style_manager_get_default (), "notify::high-contrast", G_CALLBACK (restyle),
+                           plot, G_CONNECT_SWAPPED);
 
   GtkEventController *motion = gtk_event_controller_motion_new ();
   g_signal_connect (motion, "motion", G_CALLBACK (on_motion), plot);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * A widget around a painter: pointer, keyboard, zoom, clipboard, colours of the current style, a spoken summary. Subclasses say what
- * is painted. Keys: Left and Right move the mark, + and − zoom, 0 or Escape shows everything, Ctrl+C copies the data as a table.
+ * A widget around a painter: pointer, keyboard, zoom, clipboard, colours of the current style, a spoken
+ * summary. Subclasses say what is painted. Keys: Left and Right move the mark, + and − zoom, 0 or Escape
+ * shows everything, Ctrl+C copies the data as a table.
  */
 #pragma once
 
@@ -14,9 +15,9 @@ G_DECLARE_DERIVABLE_TYPE (SwagePlot, swage_plot, SWAGE, PLOT, GtkWidget)
 
 typedef struct
 {
-  double zoom_lo, zoom_hi;  /* equal: everything */
-  double hover;             /* a value on the horizontal axis, or NaN */
-  double drag_lo, drag_hi;  /* NaN: nothing is being chosen */
+  double zoom_lo, zoom_hi;     /* equal: everything */
+  double hover;                /* a value on the horizontal axis, or NaN */
+  double drag_lo, drag_hi;     /* NaN: nothing is being chosen */
   double pointer_x, pointer_y; /* NaN: outside */
 } SwagePlotState;
 
@@ -25,8 +26,8 @@ struct _SwagePlotClass
   GtkWidgetClass parent_class;
   void (*draw) (SwagePlot *plot, cairo_t *cr, double w, double h, const SwageChartTheme *theme);
   /* Where the horizontal axis lies and what it shows. NULL: nothing to zoom. */
-  void (*get_frame) (SwagePlot *plot, double w, double h, const SwageChartTheme *theme, SwageChartRect *rect, double *lo,
-                     double *hi);
+  void (*get_frame) (SwagePlot *plot, double w, double h, const SwageChartTheme *theme, SwageChartRect *rect,
+                     double *lo, double *hi);
   /* The mark one bin or channel further (direction ±1), from NaN the first one. */
   double (*step) (SwagePlot *plot, double hover, int direction);
   /* The pointer's place was pressed. May be NULL. */

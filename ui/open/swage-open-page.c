@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Recent models live in the desktop's list of recent files, under this program's name, so that other lists show them too and clearing
- * the desktop's history clears them.
+ * Recent models live in the desktop's list of recent files, under this program's name, so that other lists
+ * show them too and clearing the desktop's history clears them.
  */
 #include "ui/open/swage-open-page.h"
 
@@ -23,14 +23,15 @@ G_DEFINE_FINAL_TYPE (SwageOpenPage, swage_open_page, GTK_TYPE_WIDGET)
 static int
 compare_recent (gconstpointer a, gconstpointer b)
 {
-  GtkRecentInfo *first = (GtkRecentInfo *) a, *second = (GtkRecentInfo *) b;
+  GtkRecentInfo *first = (GtkRecentInfo *)a, *second = (GtkRecentInfo *)b;
   return g_date_time_compare (gtk_recent_info_get_modified (second), gtk_recent_info_get_modified (first));
 }
 
 char **
 swage_recent_get (void)
 {
-  GList *infos = g_list_sort (gtk_recent_manager_get_items (gtk_recent_manager_get_default ()), compare_recent);
+  GList *infos
+      = g_list_sort (gtk_recent_manager_get_items (gtk_recent_manager_get_default ()), compare_recent);
   g_autoptr (GStrvBuilder) builder = g_strv_builder_new ();
   int n = 0;
   for (GList *l = infos; l != NULL && n < MAX_RECENT; l = l->next)
@@ -44,7 +45,7 @@ swage_recent_get (void)
           n++;
         }
     }
-  g_list_free_full (infos, (GDestroyNotify) gtk_recent_info_unref);
+  g_list_free_full (infos, (GDestroyNotify)gtk_recent_info_unref);
   return g_strv_builder_end (builder);
 }
 
@@ -54,9 +55,9 @@ swage_recent_add (const char *path)
   g_autoptr (GFile) file = g_file_new_for_path (path);
   g_autofree char *uri = g_file_get_uri (file);
   bool folder = g_file_test (path, G_FILE_TEST_IS_DIR);
-  GtkRecentData data = { .mime_type = folder ? (char *) "inode/directory" : (char *) "application/octet-stream",
-                         .app_name = (char *) APPLICATION,
-                         .app_exec = (char *) "swage %u" };
+  GtkRecentData data = { .mime_type = folder ? (char *)"inode/directory" : (char *)"application/octet-stream",
+                         .app_name = (char *)APPLICATION,
+                         .app_exec = (char *)"swage %u" };
   gtk_recent_manager_add_full (gtk_recent_manager_get_default (), uri, &data);
 }
 
@@ -104,7 +105,8 @@ swage_open_page_class_init (SwageOpenPageClass *klass)
 {
   GtkWidgetClass *widget_class = GTK_WIDGET_CLASS (klass);
   G_OBJECT_CLASS (klass)->dispose = dispose;
-  gtk_widget_class_set_template_from_resource (widget_class, "/io/github/swage/Swage/open/swage-open-page.ui");
+  gtk_widget_class_set_template_from_resource (widget_class,
+                                               "/io/github/swage/Swage/open/swage-open-page.ui");
   gtk_widget_class_bind_template_child (widget_class, SwageOpenPage, recent);
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What is seen while no model is open: how to open one, and those opened lately. Its buttons are the window's actions.
+ * What is seen while no model is open: how to open one, and those opened lately. Its buttons are the window's
+ * actions.
  */
 #pragma once
 

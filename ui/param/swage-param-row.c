@@ -32,7 +32,7 @@ emit_number (SwageParamRow *row, double value)
 {
   char text[G_ASCII_DTOSTR_BUF_SIZE];
   if (row->param->kind == SWAGE_PARAM_INT)
-    g_snprintf (text, sizeof text, "%d", (int) lround (value));
+    g_snprintf (text, sizeof text, "%d", (int)lround (value));
   else
     g_ascii_formatd (text, sizeof text, "%.9g", value);
   g_signal_emit (row, edited_signal, 0, text);
@@ -67,7 +67,7 @@ on_reset (SwageParamRow *row)
   if (param->kind == SWAGE_PARAM_BOOL)
     g_signal_emit (row, edited_signal, 0, param->def != 0 ? "true" : "false");
   else if (param->kind == SWAGE_PARAM_CHOICE)
-    g_signal_emit (row, edited_signal, 0, param->choices[(int) param->def]);
+    g_signal_emit (row, edited_signal, 0, param->choices[(int)param->def]);
   else
     emit_number (row, param->def);
 }
@@ -83,7 +83,7 @@ swage_param_row_set_params (SwageParamRow *row, const void *params)
       gtk_switch_set_active (row->toggle, value != 0);
       break;
     case SWAGE_PARAM_CHOICE:
-      gtk_drop_down_set_selected (row->choices, (guint) value);
+      gtk_drop_down_set_selected (row->choices, (guint)value);
       break;
     default:
       gtk_adjustment_set_value (row->adjustment, value);
@@ -96,7 +96,8 @@ swage_param_row_set_params (SwageParamRow *row, const void *params)
   gtk_widget_set_visible (GTK_WIDGET (row), swage_param_is_relevant (row->method, row->param, params));
 }
 
-/* What is told of a value that the file format calls by a short id: "q4_k" is shown as it is, so that plan and screen agree. */
+/* What is told of a value that the file format calls by a short id: "q4_k" is shown as it is, so that plan
+ * and screen agree. */
 static GtkWidget *
 make_choices (SwageParamRow *row)
 {
@@ -123,7 +124,8 @@ get_step (const SwageParam *param, double lo, double hi)
   return pow (10, floor (log10 ((hi - lo) / 50)));
 }
 
-/* The entry takes the hard range; the slider, where there is a sensible range worth sliding over, that one. */
+/* The entry takes the hard range; the slider, where there is a sensible range worth sliding over, that one.
+ */
 static GtkWidget *
 make_number (SwageParamRow *row, GtkWidget **slider)
 {
@@ -131,17 +133,19 @@ make_number (SwageParamRow *row, GtkWidget **slider)
   bool soft = param->soft_max > param->soft_min;
   double lo = soft ? param->soft_min : param->min, hi = soft ? param->soft_max : param->max;
   double step = get_step (param, lo, hi);
-  int digits = param->kind == SWAGE_PARAM_INT ? 0 : (int) CLAMP (ceil (-log10 (step) - 1e-9), 0, 8);
+  int digits = param->kind == SWAGE_PARAM_INT ? 0 : (int)CLAMP (ceil (-log10 (step) - 1e-9), 0, 8);
   row->adjustment = gtk_adjustment_new (param->def, param->min, param->max, step, step * 10, 0);
-  g_signal_connect_object (row->adjustment, "value-changed", G_CALLBACK (on_value_changed), row, G_CONNECT_SWAPPED);
-  GtkWidget *spin = gtk_spin_button_new (row->adjustment, 0, (guint) digits);
+  g_signal_connect_object (row->adjustment, "value-changed", G_CALLBACK (on_value_changed), row,
+                           G_CONNECT_SWAPPED);
+  GtkWidget *spin = gtk_spin_button_new (row->adjustment, 0, (guint)digits);
   gtk_spin_button_set_numeric (GTK_SPIN_BUTTON (spin), TRUE);
   gtk_editable_set_width_chars (GTK_EDITABLE (spin), 5);
   *slider = NULL;
   if (param->kind == SWAGE_PARAM_DOUBLE && isfinite (lo) && isfinite (hi) && hi > lo)
     {
       GtkAdjustment *range = gtk_adjustment_new (param->def, lo, hi, step, step * 10, 0);
-      g_object_bind_property (row->adjustment, "value", range, "value", G_BINDING_BIDIRECTIONAL | G_BINDING_SYNC_CREATE);
+      g_object_bind_property (row->adjustment, "value", range, "value",
+                              G_BINDING_BIDIRECTIONAL | G_BINDING_SYNC_CREATE);
       *slider = gtk_scale_new (GTK_ORIENTATION_HORIZONTAL, range);
       gtk_scale_set_draw_value (GTK_SCALE (*slider), FALSE);
     }
@@ -152,13 +156,15 @@ static void
 name_widget (GtkWidget *widget, const SwageParam *param)
 {
   gtk_accessible_update_property (GTK_ACCESSIBLE (widget), GTK_ACCESSIBLE_PROPERTY_LABEL, _ (param->title),
-                                  GTK_ACCESSIBLE_PROPERTY_DESCRIPTION, param->help != NULL ? _ (param->help) : "", -1);
+                                  GTK_ACCESSIBLE_PROPERTY_DESCRIPTION,
+                                  param->help != NULL ? _ (param->help) : "", -1);
 }
 
 GtkWidget *
 swage_param_row_new (const SwageMethod *method, const SwageParam *param)
 {
-  SwageParamRow *row = g_object_new (SWAGE_TYPE_PARAM_ROW, "activatable", FALSE, "title", _ (param->title), NULL);
+  SwageParamRow *row
+      = g_object_new (SWAGE_TYPE_PARAM_ROW, "activatable", FALSE, "title", _ (param->title), NULL);
   row->method = method;
   row->param = param;
 
@@ -197,7 +203,8 @@ swage_param_row_new (const SwageMethod *method, const SwageParam *param)
   gtk_accessible_update_property (GTK_ACCESSIBLE (row->reset), GTK_ACCESSIBLE_PROPERTY_LABEL, tooltip, -1);
   g_signal_connect_swapped (row->reset, "clicked", G_CALLBACK (on_reset), row);
 
-  GtkWidget *line = gtk_box_new (GTK_ORIENTATION_HORIZONTAL, 6), *box = gtk_box_new (GTK_ORIENTATION_VERTICAL, 0);
+  GtkWidget *line = gtk_box_new (GTK_ORIENTATION_HORIZONTAL, 6),
+            *box = gtk_box_new (GTK_ORIENTATION_VERTICAL, 0);
   gtk_box_append (GTK_BOX (line), title);
   gtk_box_append (GTK_BOX (line), row->reset);
   gtk_box_append (GTK_BOX (line), control);
@@ -220,8 +227,8 @@ swage_param_row_new (const SwageMethod *method, const SwageParam *param)
 static void
 swage_param_row_class_init (SwageParamRowClass *klass)
 {
-  edited_signal = g_signal_new ("edited", SWAGE_TYPE_PARAM_ROW, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL, G_TYPE_NONE, 1,
-                                G_TYPE_STRING);
+  edited_signal = g_signal_new ("edited", SWAGE_TYPE_PARAM_ROW, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL,
+                                G_TYPE_NONE, 1, G_TYPE_STRING);
 }
 
 static void

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A row for one parameter of a method, generated from the method table: a switch, a list of choices, a number with a slider. The row never
- * knows which method it belongs to.
+ * A row for one parameter of a method, generated from the method table: a switch, a list of choices, a number
+ * with a slider. The row never knows which method it belongs to.
  */
 #pragma once
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Rows are kept as long as the recipe has the same methods in the same order, and only shown other values: so a slider that is being dragged
- * survives the changes that it makes itself.
+ * Rows are kept as long as the recipe has the same methods in the same order, and only shown other values: so
+ * a slider that is being dragged survives the changes that it makes itself.
  */
 #include "ui/plan/swage-recipe-panel.h"
 
@@ -26,12 +26,13 @@ struct _SwageRecipePanel
 
 G_DEFINE_FINAL_TYPE (SwageRecipePanel, swage_recipe_panel, GTK_TYPE_WIDGET)
 
-/* --- changing the recipe ------------------------------------------------------------------------------------- */
+/* --- changing the recipe
+ * ------------------------------------------------------------------------------------- */
 
 static GPtrArray *
 dup_steps (SwageRecipePanel *self)
 {
-  GPtrArray *steps = g_ptr_array_new_with_free_func ((GDestroyNotify) swage_step_unref);
+  GPtrArray *steps = g_ptr_array_new_with_free_func ((GDestroyNotify)swage_step_unref);
   int n = self->recipe != NULL ? swage_recipe_get_n (self->recipe) : 0;
   for (int i = 0; i < n; i++)
     g_ptr_array_add (steps, swage_step_ref (swage_recipe_get (self->recipe, i)));
@@ -42,7 +43,7 @@ static void
 set_steps (SwageRecipePanel *self, GPtrArray *steps, const char *label)
 {
   g_autoptr (SwageRecipe) recipe
-      = steps->len > 0 ? swage_recipe_new ((SwageStep *const *) steps->pdata, (int) steps->len) : NULL;
+      = steps->len > 0 ? swage_recipe_new ((SwageStep *const *)steps->pdata, (int)steps->len) : NULL;
   swage_session_set_recipe (self->session, recipe, label);
 }
 
@@ -50,7 +51,7 @@ static int
 find_row (SwageRecipePanel *self, SwageStepRow *row)
 {
   guint position;
-  return g_ptr_array_find (self->rows, row, &position) ? (int) position : -1;
+  return g_ptr_array_find (self->rows, row, &position) ? (int)position : -1;
 }
 
 static void
@@ -58,7 +59,7 @@ on_edited (SwageRecipePanel *self, SwageStep *step, const char *label, SwageStep
 {
   int position = find_row (self, row);
   g_autoptr (GPtrArray) steps = dup_steps (self);
-  if (position < 0 || position >= (int) steps->len)
+  if (position < 0 || position >= (int)steps->len)
     return;
   swage_step_unref (steps->pdata[position]);
   steps->pdata[position] = swage_step_ref (step);
@@ -70,7 +71,7 @@ on_moved (SwageRecipePanel *self, int direction, SwageStepRow *row)
 {
   int position = find_row (self, row), other = position + direction;
   g_autoptr (GPtrArray) steps = dup_steps (self);
-  if (position < 0 || other < 0 || other >= (int) steps->len)
+  if (position < 0 || other < 0 || other >= (int)steps->len)
     return;
   gpointer step = steps->pdata[position];
   steps->pdata[position] = steps->pdata[other];
@@ -83,9 +84,9 @@ on_removed (SwageRecipePanel *self, SwageStepRow *row)
 {
   int position = find_row (self, row);
   g_autoptr (GPtrArray) steps = dup_steps (self);
-  if (position < 0 || position >= (int) steps->len)
+  if (position < 0 || position >= (int)steps->len)
     return;
-  g_ptr_array_remove_index (steps, (guint) position);
+  g_ptr_array_remove_index (steps, (guint)position);
   set_steps (self, steps, _ ("Remove step"));
 }
 
@@ -132,21 +133,23 @@ apply_preset (GtkWidget *widget, const char *name, GVariant *parameter)
   SwageModel *model = swage_session_get_model (self->session);
   g_autoptr (GError) error = NULL;
   if (model != NULL
-      && !swage_plan_apply_preset (swage_session_get_plan (self->session), g_variant_get_string (parameter, NULL), model,
-                                   &error))
+      && !swage_plan_apply_preset (swage_session_get_plan (self->session),
+                                   g_variant_get_string (parameter, NULL), model, &error))
     g_signal_emit_by_name (self->session, "message", error->message, TRUE);
 }
 
-/* --- showing it ---------------------------------------------------------------------------------------------- */
+/* --- showing it
+ * ---------------------------------------------------------------------------------------------- */
 
 static bool
 has_same_methods (SwageRecipePanel *self)
 {
   int n = self->recipe != NULL ? swage_recipe_get_n (self->recipe) : 0;
-  if (n != (int) self->rows->len)
+  if (n != (int)self->rows->len)
     return false;
   for (int i = 0; i < n; i++)
-    if (swage_step_row_get_method (self->rows->pdata[i]) != swage_step_get_method (swage_recipe_get (self->recipe, i)))
+    if (swage_step_row_get_method (self->rows->pdata[i])
+        != swage_step_get_method (swage_recipe_get (self->recipe, i)))
       return false;
   return true;
 }
@@ -195,9 +198,10 @@ update_results (SwageRecipePanel *self)
       known = known && !isnan (error);
       worst = fmax (worst, error);
       /* the error of all layers together: weighted by their norms where these are known */
-      double norm = item->weight_before != NULL ? item->weight_before->summary.std * item->weight_before->summary.std
-                                                      * (double) item->parameters
-                                                : (double) item->parameters;
+      double norm = item->weight_before != NULL
+                        ? item->weight_before->summary.std * item->weight_before->summary.std
+                              * (double)item->parameters
+                        : (double)item->parameters;
       squares += error * error * norm;
       norms += norm;
       if (problem == NULL)
@@ -207,16 +211,18 @@ update_results (SwageRecipePanel *self)
   if (selection->len > 0)
     {
       g_autofree char *size = g_format_size_full (bytes, G_FORMAT_SIZE_IEC_UNITS);
-      g_autofree char *all = bytes == original || original == 0
-                                 ? g_strdup (size)
-                                 : g_strdup_printf ("%s (%+.0f %%)", size, 100 * ((double) bytes / (double) original - 1));
-      g_autofree char *bits = g_strdup_printf ("%.3f", parameters > 0 ? 8.0 * (double) bytes / (double) parameters : 0);
+      g_autofree char *all
+          = bytes == original || original == 0
+                ? g_strdup (size)
+                : g_strdup_printf ("%s (%+.0f %%)", size, 100 * ((double)bytes / (double)original - 1));
+      g_autofree char *bits
+          = g_strdup_printf ("%.3f", parameters > 0 ? 8.0 * (double)bytes / (double)parameters : 0);
       double mean = norms > 0 ? sqrt (squares / norms) : 0;
-      g_autofree char *error = !known                             ? g_strdup ("…")
-                               : worst == 0                       ? g_strdup (_ ("none"))
-                               : selection->len > 1               ? g_strdup_printf (_ ("%.2f %% (worst %.2f %%)"), 100 * mean,
-                                                                                     100 * worst)
-                                                                  : g_strdup_printf ("%.3f %%", 100 * mean);
+      g_autofree char *error = !known       ? g_strdup ("…")
+                               : worst == 0 ? g_strdup (_ ("none"))
+                               : selection->len > 1
+                                   ? g_strdup_printf (_ ("%.2f %% (worst %.2f %%)"), 100 * mean, 100 * worst)
+                                   : g_strdup_printf ("%.3f %%", 100 * mean);
       gtk_label_set_label (self->size_value, all);
       gtk_label_set_label (self->bits_value, bits);
       gtk_label_set_label (self->error_value, error);
@@ -234,14 +240,15 @@ update (SwageRecipePanel *self)
   self->differs = false;
   for (guint i = 0; i < selection->len && !self->differs; i++)
     {
-      SwageRecipe *recipe = swage_plan_get_recipe (plan, ((SwageLayerItem *) selection->pdata[i])->name);
+      SwageRecipe *recipe = swage_plan_get_recipe (plan, ((SwageLayerItem *)selection->pdata[i])->name);
       /* no rule and an empty recipe leave a layer alone in the same way */
       if (recipe != NULL && swage_recipe_get_n (recipe) == 0)
         recipe = NULL;
       if (i == 0)
         common = recipe;
       else
-        self->differs = common == NULL || recipe == NULL ? common != recipe : !swage_recipe_equal (common, recipe);
+        self->differs
+            = common == NULL || recipe == NULL ? common != recipe : !swage_recipe_equal (common, recipe);
     }
   if (self->differs)
     common = NULL;
@@ -251,7 +258,7 @@ update (SwageRecipePanel *self)
 
   g_autofree char *title = NULL;
   if (selection->len == 1)
-    title = g_strdup (((SwageLayerItem *) selection->pdata[0])->name);
+    title = g_strdup (((SwageLayerItem *)selection->pdata[0])->name);
   else if (selection->len > 1)
     title = g_strdup_printf (g_dngettext (GETTEXT_PACKAGE, "%u layer", "%u layers", selection->len),
                              selection->len);
@@ -269,7 +276,8 @@ update (SwageRecipePanel *self)
   update_results (self);
 }
 
-/* --- the list of methods ------------------------------------------------------------------------------------- */
+/* --- the list of methods
+ * ------------------------------------------------------------------------------------- */
 
 static GtkWidget *
 make_method_button (const SwageMethod *method)
@@ -305,11 +313,11 @@ build_add_popover (SwageRecipePanel *self)
       bool headed = false;
       for (int i = 0; swage_methods[i] != NULL; i++)
         {
-          if ((int) swage_methods[i]->family != family)
+          if ((int)swage_methods[i]->family != family)
             continue;
           if (!headed)
             {
-              GtkWidget *heading = gtk_label_new (swage_family_get_title ((SwageFamily) family));
+              GtkWidget *heading = gtk_label_new (swage_family_get_title ((SwageFamily)family));
               gtk_label_set_xalign (GTK_LABEL (heading), 0);
               gtk_widget_add_css_class (heading, "caption-heading");
               gtk_widget_add_css_class (heading, "family");
@@ -358,11 +366,13 @@ swage_recipe_panel_set_session (SwageRecipePanel *self, SwageSession *session)
   g_set_object (&self->session, session);
   g_signal_connect_object (session, "selection-changed", G_CALLBACK (update), self, G_CONNECT_SWAPPED);
   g_signal_connect_object (session, "plan-changed", G_CALLBACK (update), self, G_CONNECT_SWAPPED);
-  g_signal_connect_object (session, "statistics-changed", G_CALLBACK (on_statistics_changed), self, G_CONNECT_SWAPPED);
+  g_signal_connect_object (session, "statistics-changed", G_CALLBACK (on_statistics_changed), self,
+                           G_CONNECT_SWAPPED);
   update (self);
 }
 
-/* --- object -------------------------------------------------------------------------------------------------- */
+/* --- object
+ * -------------------------------------------------------------------------------------------------- */
 
 static void
 dispose (GObject *object)
@@ -382,7 +392,8 @@ swage_recipe_panel_class_init (SwageRecipePanelClass *klass)
 {
   GtkWidgetClass *widget_class = GTK_WIDGET_CLASS (klass);
   G_OBJECT_CLASS (klass)->dispose = dispose;
-  gtk_widget_class_set_template_from_resource (widget_class, "/io/github/swage/Swage/plan/swage-recipe-panel.ui");
+  gtk_widget_class_set_template_from_resource (widget_class,
+                                               "/io/github/swage/Swage/plan/swage-recipe-panel.ui");
   gtk_widget_class_bind_template_child (widget_class, SwageRecipePanel, title);
   gtk_widget_class_bind_template_child (widget_class, SwageRecipePanel, hint);
   gtk_widget_class_bind_template_child (widget_class, SwageRecipePanel, problem);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The right pane: the recipe of the selected layers as rows generated from the method table, and what it comes to for them.
- * Actions: recipe.add (method id), recipe.preset (id, for all layers), recipe.clear, recipe.use-first.
+ * The right pane: the recipe of the selected layers as rows generated from the method table, and what it
+ * comes to for them. Actions: recipe.add (method id), recipe.preset (id, for all layers), recipe.clear,
+ * recipe.use-first.
  */
 #pragma once
 

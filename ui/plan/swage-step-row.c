@@ -151,8 +151,10 @@ static void
 name_arrow (GtkWidget *widget)
 {
   if (gtk_widget_has_css_class (widget, "expander-row-arrow"))
-    gtk_accessible_update_property (GTK_ACCESSIBLE (widget), GTK_ACCESSIBLE_PROPERTY_LABEL, _ ("Settings of the step"), -1);
-  for (GtkWidget *child = gtk_widget_get_first_child (widget); child != NULL; child = gtk_widget_get_next_sibling (child))
+    gtk_accessible_update_property (GTK_ACCESSIBLE (widget), GTK_ACCESSIBLE_PROPERTY_LABEL,
+                                    _ ("Settings of the step"), -1);
+  for (GtkWidget *child = gtk_widget_get_first_child (widget); child != NULL;
+       child = gtk_widget_get_next_sibling (child))
     name_arrow (child);
 }
 
@@ -209,19 +211,22 @@ static void
 swage_step_row_class_init (SwageStepRowClass *klass)
 {
   G_OBJECT_CLASS (klass)->finalize = finalize;
-  signals[EDITED] = g_signal_new ("edited", SWAGE_TYPE_STEP_ROW, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL, G_TYPE_NONE, 2,
-                                  G_TYPE_POINTER, G_TYPE_STRING);
-  signals[MOVED] = g_signal_new ("moved", SWAGE_TYPE_STEP_ROW, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL, G_TYPE_NONE, 1,
-                                 G_TYPE_INT);
-  signals[REMOVED] = g_signal_new ("removed", SWAGE_TYPE_STEP_ROW, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL, G_TYPE_NONE, 0);
+  signals[EDITED] = g_signal_new ("edited", SWAGE_TYPE_STEP_ROW, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL,
+                                  G_TYPE_NONE, 2, G_TYPE_POINTER, G_TYPE_STRING);
+  signals[MOVED] = g_signal_new ("moved", SWAGE_TYPE_STEP_ROW, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL,
+                                 G_TYPE_NONE, 1, G_TYPE_INT);
+  signals[REMOVED]
+      = g_signal_new ("removed", SWAGE_TYPE_STEP_ROW, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL, G_TYPE_NONE, 0);
 }
 
 static void
 swage_step_row_init (SwageStepRow *row)
 {
   static const GActionEntry entries[] = {
-    { "earlier", move_earlier }, { "later", move_later },
-    { "reset", reset_step },     { "remove", remove_step },
+    { "earlier", move_earlier },
+    { "later", move_later },
+    { "reset", reset_step },
+    { "remove", remove_step },
     { "enabled", NULL, NULL, "true", change_enabled },
   };
   row->rows = g_ptr_array_new ();
@@ -241,7 +246,8 @@ swage_step_row_init (SwageStepRow *row)
   gtk_widget_set_valign (button, GTK_ALIGN_CENTER);
   gtk_widget_add_css_class (button, "flat");
   gtk_widget_set_tooltip_text (button, _ ("Step menu"));
-  gtk_accessible_update_property (GTK_ACCESSIBLE (button), GTK_ACCESSIBLE_PROPERTY_LABEL, _ ("Step menu"), -1);
+  gtk_accessible_update_property (GTK_ACCESSIBLE (button), GTK_ACCESSIBLE_PROPERTY_LABEL, _ ("Step menu"),
+                                  -1);
   adw_expander_row_add_action (ADW_EXPANDER_ROW (row), button);
   name_arrow (GTK_WIDGET (row));
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * One step of a recipe: the method's name, its parameters below, and a menu to move, switch off, reset or remove it.
+ * One step of a recipe: the method's name, its parameters below, and a menu to move, switch off, reset or
+ * remove it.
  */
 #pragma once
 

@@ -32,7 +32,7 @@ static char **
 get_value_classes (SwageNumbersStrip *self, gboolean stale)
 {
   const char *classes[] = { "numeric", stale ? "dim-label" : "measured", NULL };
-  return g_strdupv ((char **) classes);
+  return g_strdupv ((char **)classes);
 }
 
 static void
@@ -80,8 +80,9 @@ on_options_changed (SwageNumbersStrip *self)
   if (self->loading || self->session == NULL)
     return;
   swage_session_set_protocol (self->session,
-                              adw_combo_row_get_selected (self->protocol_row) == 0 ? SWAGE_PROTOCOL_HF : SWAGE_PROTOCOL_LLAMA_CPP,
-                              (int) gtk_adjustment_get_value (self->context_adjustment));
+                              adw_combo_row_get_selected (self->protocol_row) == 0 ? SWAGE_PROTOCOL_HF
+                                                                                   : SWAGE_PROTOCOL_LLAMA_CPP,
+                              (int)gtk_adjustment_get_value (self->context_adjustment));
 }
 
 static void
@@ -98,7 +99,8 @@ set_property (GObject *object, guint id, const GValue *value, GParamSpec *pspec)
     return;
   if (self->session != NULL)
     {
-      g_signal_connect_object (self->session, "notify::busy", G_CALLBACK (on_busy_changed), self, G_CONNECT_SWAPPED);
+      g_signal_connect_object (self->session, "notify::busy", G_CALLBACK (on_busy_changed), self,
+                               G_CONNECT_SWAPPED);
       on_busy_changed (self);
     }
   g_object_notify_by_pspec (object, props[PROP_SESSION]);
@@ -123,11 +125,13 @@ swage_numbers_strip_class_init (SwageNumbersStripClass *klass)
   object_class->dispose = dispose;
   object_class->get_property = get_property;
   object_class->set_property = set_property;
-  props[PROP_SESSION] = g_param_spec_object ("session", NULL, NULL, SWAGE_TYPE_SESSION,
-                                             G_PARAM_READWRITE | G_PARAM_EXPLICIT_NOTIFY | G_PARAM_STATIC_STRINGS);
+  props[PROP_SESSION]
+      = g_param_spec_object ("session", NULL, NULL, SWAGE_TYPE_SESSION,
+                             G_PARAM_READWRITE | G_PARAM_EXPLICIT_NOTIFY | G_PARAM_STATIC_STRINGS);
   g_object_class_install_properties (object_class, N_PROPS, props);
   gtk_widget_class_set_css_name (widget_class, "numbers");
-  gtk_widget_class_set_template_from_resource (widget_class, "/io/github/swage/Swage/preview/swage-numbers-strip.ui");
+  gtk_widget_class_set_template_from_resource (widget_class,
+                                               "/io/github/swage/Swage/preview/swage-numbers-strip.ui");
   gtk_widget_class_bind_template_child (widget_class, SwageNumbersStrip, stack);
   gtk_widget_class_bind_template_child (widget_class, SwageNumbersStrip, preview_button);
   gtk_widget_class_bind_template_child (widget_class, SwageNumbersStrip, cancel_button);
@@ -148,6 +152,7 @@ swage_numbers_strip_init (SwageNumbersStrip *self)
   for (GtkWidget *child = gtk_widget_get_first_child (self->preview_button); child != NULL;
        child = gtk_widget_get_next_sibling (child))
     if (GTK_IS_MENU_BUTTON (child))
-      gtk_accessible_update_property (GTK_ACCESSIBLE (child), GTK_ACCESSIBLE_PROPERTY_LABEL, _ ("Texts and protocol"), -1);
+      gtk_accessible_update_property (GTK_ACCESSIBLE (child), GTK_ACCESSIBLE_PROPERTY_LABEL,
+                                      _ ("Texts and protocol"), -1);
   g_signal_connect_swapped (self->options, "map", G_CALLBACK (load_options), self);
 }

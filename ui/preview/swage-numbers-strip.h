@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The bottom of the window: exact size, measured quality, and the one long piece of work that may be running. The numbers are bound to the
- * session's properties in the .ui file.
+ * The bottom of the window: exact size, measured quality, and the one long piece of work that may be running.
+ * The numbers are bound to the session's properties in the .ui file.
  */
 #pragma once
 

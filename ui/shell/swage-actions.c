@@ -17,7 +17,7 @@ typedef struct
 {
   const char *name; /* with its group: "win.", "app.", or that of a widget */
   const char *parameter;
-  ActionFunc func; /* NULL: somebody else's action, here for its keys */
+  ActionFunc func;           /* NULL: somebody else's action, here for its keys */
   const char *group, *title; /* in the shortcuts window; NULL: not there */
   const char *accels[3];
 } Action;
@@ -31,8 +31,8 @@ open_folder_chosen (SwageWindow *window, const char *path)
 static void
 open_folder (SwageWindow *window, GVariant *parameter)
 {
-  swage_window_choose (window, GTK_FILE_CHOOSER_ACTION_SELECT_FOLDER, _ ("Open a Model Folder"), _ ("_Open"), NULL, NULL,
-                       open_folder_chosen);
+  swage_window_choose (window, GTK_FILE_CHOOSER_ACTION_SELECT_FOLDER, _ ("Open a Model Folder"), _ ("_Open"),
+                       NULL, NULL, open_folder_chosen);
 }
 
 static void
@@ -45,8 +45,8 @@ open_file (SwageWindow *window, GVariant *parameter)
 static void
 open_plan (SwageWindow *window, GVariant *parameter)
 {
-  swage_window_choose (window, GTK_FILE_CHOOSER_ACTION_OPEN, _ ("Open a Plan"), _ ("_Open"), NULL, swage_window_plan_filter (),
-                       open_folder_chosen);
+  swage_window_choose (window, GTK_FILE_CHOOSER_ACTION_OPEN, _ ("Open a Plan"), _ ("_Open"), NULL,
+                       swage_window_plan_filter (), open_folder_chosen);
 }
 
 static void
@@ -62,7 +62,8 @@ open_sample (SwageWindow *window, GVariant *parameter)
   if (path != NULL)
     swage_window_open (window, path, NULL);
   else
-    swage_window_show_error (window, _ ("The sample is not there"), _ ("This copy of Swage came without its sample model."));
+    swage_window_show_error (window, _ ("The sample is not there"),
+                             _ ("This copy of Swage came without its sample model."));
 }
 
 static void
@@ -115,8 +116,7 @@ cancel (SwageWindow *window, GVariant *parameter)
   swage_session_cancel (window->session);
 }
 
-static void
-export (SwageWindow *window, GVariant *parameter)
+static void export(SwageWindow *window, GVariant *parameter)
 {
   SwageExportFormat format;
   if (swage_export_format_from_id (g_variant_get_string (parameter, NULL), &format))
@@ -192,25 +192,29 @@ select_all (SwageWindow *window, GVariant *parameter)
 static void
 show_page (SwageWindow *window, GVariant *parameter)
 {
-  gtk_widget_activate_action (GTK_WIDGET (window->inspector), "inspect.page", "s", g_variant_get_string (parameter, NULL));
+  gtk_widget_activate_action (GTK_WIDGET (window->inspector), "inspect.page", "s",
+                              g_variant_get_string (parameter, NULL));
 }
 
 static void
 show_source (SwageWindow *window, GVariant *parameter)
 {
-  gtk_widget_activate_action (GTK_WIDGET (window->inspector), "inspect.source", "s", g_variant_get_string (parameter, NULL));
+  gtk_widget_activate_action (GTK_WIDGET (window->inspector), "inspect.source", "s",
+                              g_variant_get_string (parameter, NULL));
 }
 
 static void
 add_step (SwageWindow *window, GVariant *parameter)
 {
-  gtk_widget_activate_action (GTK_WIDGET (window->recipe), "recipe.add", "s", g_variant_get_string (parameter, NULL));
+  gtk_widget_activate_action (GTK_WIDGET (window->recipe), "recipe.add", "s",
+                              g_variant_get_string (parameter, NULL));
 }
 
 static void
 apply_preset (SwageWindow *window, GVariant *parameter)
 {
-  gtk_widget_activate_action (GTK_WIDGET (window->recipe), "recipe.preset", "s", g_variant_get_string (parameter, NULL));
+  gtk_widget_activate_action (GTK_WIDGET (window->recipe), "recipe.preset", "s",
+                              g_variant_get_string (parameter, NULL));
 }
 
 static void
@@ -261,7 +265,12 @@ static const Action table[] = {
   { "win.source", "s", show_source, NULL, NULL, { NULL } },
   { "win.toggle-list", NULL, toggle_list, N_ ("View"), N_ ("Show or hide the layers"), { "F9" } },
   { "win.toggle-recipe", NULL, toggle_recipe, N_ ("View"), N_ ("Show or hide the recipe"), { "<Shift>F9" } },
-  { "win.shortcuts", NULL, show_shortcuts, N_ ("General"), N_ ("Keyboard shortcuts"), { "<Control>question" } },
+  { "win.shortcuts",
+    NULL,
+    show_shortcuts,
+    N_ ("General"),
+    N_ ("Keyboard shortcuts"),
+    { "<Control>question" } },
   { "app.new-window", NULL, NULL, N_ ("General"), N_ ("New window"), { "<Control>n" } },
   { "window.close", NULL, NULL, N_ ("General"), N_ ("Close the window"), { "<Control>w" } },
   { "app.quit", NULL, NULL, N_ ("General"), N_ ("Quit"), { "<Control>q" } },
@@ -282,9 +291,10 @@ swage_window_install_actions (SwageWindow *window)
     {
       if (table[i].func == NULL)
         continue;
-      g_autoptr (GVariantType) type = table[i].parameter != NULL ? g_variant_type_new (table[i].parameter) : NULL;
+      g_autoptr (GVariantType) type
+          = table[i].parameter != NULL ? g_variant_type_new (table[i].parameter) : NULL;
       g_autoptr (GSimpleAction) action = g_simple_action_new (table[i].name + strlen ("win."), type);
-      g_object_set_data (G_OBJECT (action), "entry", (gpointer) &table[i]);
+      g_object_set_data (G_OBJECT (action), "entry", (gpointer)&table[i]);
       g_signal_connect (action, "activate", G_CALLBACK (on_activate), window);
       g_action_map_add_action (G_ACTION_MAP (window), G_ACTION (action));
     }
@@ -302,10 +312,13 @@ swage_window_update_actions (SwageWindow *window)
 {
   SwagePlan *plan = swage_session_get_plan (window->session);
   SwagePlanSize size;
-  bool open = swage_session_get_model (window->session) != NULL, busy = swage_session_is_busy (window->session);
+  bool open = swage_session_get_model (window->session) != NULL,
+       busy = swage_session_is_busy (window->session);
   bool fits = open && swage_session_get_size (window->session, &size, NULL);
-  static const char *const need_model[] = { "open-plan",   "save-plan",     "save-plan-as",  "save-plan-to", "clear-plan", "add-step", "preset", "find",
-                                            "select-role", "toggle-recipe", "select",        "select-all",   "page",       "source",   "toggle-list" };
+  static const char *const need_model[]
+      = { "open-plan", "save-plan",  "save-plan-as", "save-plan-to", "clear-plan",
+          "add-step",  "preset",     "find",         "select-role",  "toggle-recipe",
+          "select",    "select-all", "page",         "source",       "toggle-list" };
   for (guint i = 0; i < G_N_ELEMENTS (need_model); i++)
     set_enabled (window, need_model[i], open);
   set_enabled (window, "undo", open && swage_plan_can_undo (plan));
@@ -324,14 +337,16 @@ swage_actions_set_accels (GtkApplication *application)
       gtk_application_set_accels_for_action (application, table[i].name, table[i].accels);
 }
 
-/* The toolkit's shortcuts window can be put together by its builder alone; so the table is written as one of its files. */
+/* The toolkit's shortcuts window can be put together by its builder alone; so the table is written as one of
+ * its files. */
 static void
 show_shortcuts (SwageWindow *window, GVariant *parameter)
 {
-  g_autoptr (GString) xml = g_string_new ("<interface><object class='GtkShortcutsWindow' id='window'><property name='modal'>1</property>"
-                                          "<child><object class='GtkShortcutsSection'>"
-                                          "<property name='section-name'>shortcuts</property>"
-                                          "<property name='max-height'>12</property>");
+  g_autoptr (GString) xml = g_string_new (
+      "<interface><object class='GtkShortcutsWindow' id='window'><property name='modal'>1</property>"
+      "<child><object class='GtkShortcutsSection'>"
+      "<property name='section-name'>shortcuts</property>"
+      "<property name='max-height'>12</property>");
   const char *group = NULL;
   for (guint i = 0; i < n_actions; i++)
     {
@@ -340,19 +355,22 @@ show_shortcuts (SwageWindow *window, GVariant *parameter)
       if (g_strcmp0 (group, table[i].group) != 0)
         {
           g_autofree char *title = g_markup_escape_text (_ (table[i].group), -1);
-          g_string_append_printf (xml, "%s<child><object class='GtkShortcutsGroup'><property name='title'>%s</property>",
-                                  group != NULL ? "</object></child>" : "", title);
+          g_string_append_printf (
+              xml, "%s<child><object class='GtkShortcutsGroup'><property name='title'>%s</property>",
+              group != NULL ? "</object></child>" : "", title);
           group = table[i].group;
         }
-      g_autofree char *keys = g_strjoinv (" ", (char **) table[i].accels);
-      g_autofree char *accels = g_markup_escape_text (keys, -1), *title = g_markup_escape_text (_ (table[i].title), -1);
-      g_string_append_printf (xml,
-                              "<child><object class='GtkShortcutsShortcut'><property name='title'>%s</property>"
-                              "<property name='accelerator'>%s</property></object></child>",
-                              title, accels);
+      g_autofree char *keys = g_strjoinv (" ", (char **)table[i].accels);
+      g_autofree char *accels = g_markup_escape_text (keys, -1),
+                      *title = g_markup_escape_text (_ (table[i].title), -1);
+      g_string_append_printf (
+          xml,
+          "<child><object class='GtkShortcutsShortcut'><property name='title'>%s</property>"
+          "<property name='accelerator'>%s</property></object></child>",
+          title, accels);
     }
   g_string_append (xml, "</object></child></object></child></object></interface>");
-  g_autoptr (GtkBuilder) builder = gtk_builder_new_from_string (xml->str, (gssize) xml->len);
+  g_autoptr (GtkBuilder) builder = gtk_builder_new_from_string (xml->str, (gssize)xml->len);
   GtkWindow *shortcuts = GTK_WINDOW (gtk_builder_get_object (builder, "window"));
   gtk_window_set_transient_for (shortcuts, GTK_WINDOW (window));
   gtk_window_present (shortcuts);

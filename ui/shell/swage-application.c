@@ -25,10 +25,11 @@ static void
 show_about (GSimpleAction *action, GVariant *parameter, gpointer user_data)
 {
   GtkApplication *application = user_data;
-  adw_show_about_window (gtk_application_get_active_window (application), "application-name", "Swage", "application-icon",
-                         SWAGE_APPLICATION_ID, "version", SWAGE_VERSION, "license-type", GTK_LICENSE_MIT_X11, "comments",
-                         _ ("A workbench for compressing language models: look, choose, preview, export."), "developer-name",
-                         _ ("The Swage developers"), NULL);
+  adw_show_about_window (gtk_application_get_active_window (application), "application-name", "Swage",
+                         "application-icon", SWAGE_APPLICATION_ID, "version", SWAGE_VERSION, "license-type",
+                         GTK_LICENSE_MIT_X11, "comments",
+                         _ ("A workbench for compressing language models: look, choose, preview, export."),
+                         "developer-name", _ ("The Swage developers"), NULL);
 }
 
 /* Closes the windows one by one, so that each asks about unsaved changes. */
@@ -65,7 +66,8 @@ open_files (GApplication *application, GFile **files, int n, const char *hint)
 static void
 startup (GApplication *application)
 {
-  static const GActionEntry entries[] = { { "new-window", new_window }, { "about", show_about }, { "quit", quit } };
+  static const GActionEntry entries[]
+      = { { "new-window", new_window }, { "about", show_about }, { "quit", quit } };
   swage_ui_register_resource ();
   G_APPLICATION_CLASS (swage_application_parent_class)->startup (application);
   g_action_map_add_action_entries (G_ACTION_MAP (application), entries, G_N_ELEMENTS (entries), application);
@@ -91,6 +93,6 @@ swage_application_init (SwageApplication *application)
 SwageApplication *
 swage_application_new (void)
 {
-  return g_object_new (SWAGE_TYPE_APPLICATION, "application-id", SWAGE_APPLICATION_ID, "flags", G_APPLICATION_HANDLES_OPEN,
-                       "resource-base-path", "/io/github/swage/Swage", NULL);
+  return g_object_new (SWAGE_TYPE_APPLICATION, "application-id", SWAGE_APPLICATION_ID, "flags",
+                       G_APPLICATION_HANDLES_OPEN, "resource-base-path", "/io/github/swage/Swage", NULL);
 }

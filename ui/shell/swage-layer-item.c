@@ -59,7 +59,7 @@ swage_layer_item_has_activations (SwageLayerItem *item)
 double
 swage_layer_item_get_bits (SwageLayerItem *item)
 {
-  return item->parameters > 0 ? 8.0 * (double) item->bytes / (double) item->parameters : 0;
+  return item->parameters > 0 ? 8.0 * (double)item->bytes / (double)item->parameters : 0;
 }
 
 double
@@ -133,7 +133,8 @@ get_property (GObject *object, guint id, GValue *value, GParamSpec *pspec)
       g_value_set_double (value, item->weight_before != NULL ? item->weight_before->summary.kurtosis : -1);
       break;
     case PROP_OUTLIERS:
-      g_value_set_double (value, item->weight_before != NULL ? item->weight_before->summary.outlier_share : -1);
+      g_value_set_double (value,
+                          item->weight_before != NULL ? item->weight_before->summary.outlier_share : -1);
       break;
     case PROP_INDEX:
       g_value_set_int (value, item->index);
@@ -215,7 +216,7 @@ swage_layer_item_new (SwageModel *model, int index)
   item->name = g_strdup (item->tensor->name);
   item->title = g_strdup (item->tensor->block >= 0 ? strrchr (item->name, '.') + 1 : item->name);
   int64_t rows = item->tensor->shape[0], columns = item->tensor->n_dims > 1 ? item->tensor->shape[1] : 1;
-  item->shape = g_strdup_printf ("%lld × %lld", (long long) rows, (long long) columns);
+  item->shape = g_strdup_printf ("%lld × %lld", (long long)rows, (long long)columns);
   item->parameters = rows * columns;
   item->bytes = item->original_bytes = item->tensor->bytes;
   item->type_text = g_strdup (swage_type_get_info (item->tensor->type)->title);
@@ -326,8 +327,8 @@ swage_layer_item_take_act_before (SwageLayerItem *item, SwageActStats *stats)
 }
 
 void
-swage_layer_item_take_after (SwageLayerItem *item, const char *key, SwageWeightStats *stats, const SwageLayerError *error,
-                             const char *problem)
+swage_layer_item_take_after (SwageLayerItem *item, const char *key, SwageWeightStats *stats,
+                             const SwageLayerError *error, const char *problem)
 {
   char *copy = g_strdup (key);
   g_free (item->after_key);

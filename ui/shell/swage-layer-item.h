@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * One row of the layer list: a layer that a plan can name, or a group of them (a block, a role). Texts and numbers are properties that
- * rows bind to; statistics are plain fields that the session fills when the background work for them is done. Main thread.
+ * One row of the layer list: a layer that a plan can name, or a group of them (a block, a role). Texts and
+ * numbers are properties that rows bind to; statistics are plain fields that the session fills when the
+ * background work for them is done. Main thread.
  */
 #pragma once
 
@@ -34,7 +35,8 @@ struct _SwageLayerItem
   SwageWeightStats *weight_before;
   bool weight_failed; /* there will be none */
   SwageActStats *act_before;
-  /* Of what the plan makes of it; each is valid for the key beside it, which is empty when the layer is left as it is. */
+  /* Of what the plan makes of it; each is valid for the key beside it, which is empty when the layer is left
+   * as it is. */
   char *after_key;
   SwageWeightStats *weight_after;
   bool has_error;
@@ -65,8 +67,8 @@ void swage_layer_item_update_group (SwageLayerItem *group);
 /* These take the statistics and notify "statistics". */
 void swage_layer_item_take_weight_before (SwageLayerItem *item, SwageWeightStats *stats);
 void swage_layer_item_take_act_before (SwageLayerItem *item, SwageActStats *stats);
-void swage_layer_item_take_after (SwageLayerItem *item, const char *key, SwageWeightStats *stats, const SwageLayerError *error,
-                                  const char *problem);
+void swage_layer_item_take_after (SwageLayerItem *item, const char *key, SwageWeightStats *stats,
+                                  const SwageLayerError *error, const char *problem);
 void swage_layer_item_take_act_after (SwageLayerItem *item, const char *key, SwageActStats *stats);
 /* Forget what another calibration text gave. */
 void swage_layer_item_clear_activations (SwageLayerItem *item);

@@ -60,7 +60,8 @@ GSettings *
 swage_settings_new (void)
 {
   GSettingsSchemaSource *source = g_settings_schema_source_get_default ();
-  g_autoptr (GSettingsSchema) schema = source != NULL ? g_settings_schema_source_lookup (source, SCHEMA, TRUE) : NULL;
+  g_autoptr (GSettingsSchema) schema
+      = source != NULL ? g_settings_schema_source_lookup (source, SCHEMA, TRUE) : NULL;
   g_autoptr (GSettingsSchemaSource) own = NULL;
   if (swage_paths_get_build () != NULL)
     {

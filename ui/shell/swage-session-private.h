@@ -82,7 +82,8 @@ enum
 };
 extern guint swage_session_signals[SESSION_N_SIGNALS];
 
-/* Everything that shapes a layer's result: its recipe, and the whole plan where a step looks at activations. "" when it is left alone. */
+/* Everything that shapes a layer's result: its recipe, and the whole plan where a step looks at activations.
+ * "" when it is left alone. */
 char *swage_session_layer_key (SwageSession *session, SwageLayerItem *item);
 char *swage_session_act_key (SwageSession *session);
 char *swage_session_result_key (SwageSession *session);

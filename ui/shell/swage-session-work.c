@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * The two lanes of background work. A run carries everything its thread needs (references and copies), so the thread never looks at the
- * session; results travel back with the run and are taken, on the main thread, only when they are still wanted. Progress is
- * coalesced: however often the thread reports, at most one idle is pending.
+ * The two lanes of background work. A run carries everything its thread needs (references and copies), so the
+ * thread never looks at the session; results travel back with the run and are taken, on the main thread, only
+ * when they are still wanted. Progress is coalesced: however often the thread reports, at most one idle is
+ * pending.
  */
 #include "ui/shell/swage-session-private.h"
 
@@ -12,13 +13,16 @@
 #include <glib/gi18n-lib.h>
 #include <string.h>
 
-/* A histogram of 256 bins is about one bin a pixel or two in the window; 6σ is where LLM.int8() sets outliers. */
+/* A histogram of 256 bins is about one bin a pixel or two in the window; 6σ is where LLM.int8() sets
+ * outliers. */
 #define BINS 256
 #define SIGMA 6.0
-/* Activation statistics for the eye: 16 windows of 512 tokens settle a histogram; methods take what the plan says. */
+/* Activation statistics for the eye: 16 windows of 512 tokens settle a histogram; methods take what the plan
+ * says. */
 #define SHOWN_SAMPLES 16
 #define SHOWN_CONTEXT 512
-/* Models up to this size have all their layers measured in the background, larger ones the selected layers alone. */
+/* Models up to this size have all their layers measured in the background, larger ones the selected layers
+ * alone. */
 #define SMALL_MODEL_PARAMETERS 500000000
 #define SMALL_MODEL_BYTES (UINT64_C (2) << 30)
 
@@ -64,7 +68,8 @@ struct _SwageRun
   SwageExportResult exported;
 };
 
-/* --- the desk ------------------------------------------------------------------------------------------------ */
+/* --- the desk
+ * ------------------------------------------------------------------------------------------------ */
 
 SwageDesk *
 swage_desk_new (SwageModel *model)
@@ -89,8 +94,8 @@ swage_desk_unref (SwageDesk *desk)
   g_free (desk);
 }
 
-/* The pipeline, with the run's calibration text. A text that cannot be read is an error only for work that reads it, which says so
- * itself where the text is not `needed` here. */
+/* The pipeline, with the run's calibration text. A text that cannot be read is an error only for work that
+ * reads it, which says so itself where the text is not `needed` here. */
 static bool
 desk_prepare (SwageDesk *desk, SwageRun *run, bool needed, GError **error)
 {
@@ -98,7 +103,8 @@ desk_prepare (SwageDesk *desk, SwageRun *run, bool needed, GError **error)
     desk->pipeline = swage_pipeline_new (desk->model, NULL, 0, error);
   if (desk->pipeline == NULL)
     return false;
-  if (g_strcmp0 (run->calibration, desk->calibration_path) != 0 || (run->calibration != NULL && desk->calibration == NULL))
+  if (g_strcmp0 (run->calibration, desk->calibration_path) != 0
+      || (run->calibration != NULL && desk->calibration == NULL))
     {
       swage_pipeline_set_calibration (desk->pipeline, NULL);
       g_clear_pointer (&desk->calibration, swage_corpus_unref);
@@ -120,7 +126,8 @@ desk_prepare (SwageDesk *desk, SwageRun *run, bool needed, GError **error)
     }
   if (needed && desk->calibration == NULL)
     {
-      g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_NOT_FOUND, _ ("There is no calibration text; choose one."));
+      g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_NOT_FOUND,
+                   _ ("There is no calibration text; choose one."));
       return false;
     }
   return true;
@@ -131,7 +138,8 @@ desk_get_evaluation (SwageDesk *desk, SwageRun *run, GError **error)
 {
   if (run->evaluation == NULL)
     {
-      g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_NOT_FOUND, _ ("There is no text to measure on; choose one."));
+      g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_NOT_FOUND,
+                   _ ("There is no text to measure on; choose one."));
       return NULL;
     }
   g_autofree char *key = g_strdup_printf ("%d %d %s", run->protocol, run->context, run->evaluation);
@@ -154,7 +162,8 @@ desk_get_evaluation (SwageDesk *desk, SwageRun *run, GError **error)
   return windows;
 }
 
-/* --- runs ---------------------------------------------------------------------------------------------------- */
+/* --- runs
+ * ---------------------------------------------------------------------------------------------------- */
 
 void
 swage_export_request_free (SwageExportRequest *request)
@@ -228,7 +237,8 @@ run_unref (SwageRun *run)
   g_free (run);
 }
 
-/* --- progress ------------------------------------------------------------------------------------------------ */
+/* --- progress
+ * ------------------------------------------------------------------------------------------------ */
 
 static void
 set_activity (SwageSession *session, char *text)
@@ -286,7 +296,7 @@ post_report (SwageRun *run)
     return;
   run->pending = true;
   /* below redraws: progress never holds up the picture */
-  g_idle_add_full (G_PRIORITY_DEFAULT_IDLE, report, run_ref (run), (GDestroyNotify) run_unref);
+  g_idle_add_full (G_PRIORITY_DEFAULT_IDLE, report, run_ref (run), (GDestroyNotify)run_unref);
 }
 
 static void
@@ -317,16 +327,18 @@ on_estimate (const SwagePreviewResult *result, gpointer user_data)
   g_mutex_unlock (&run->lock);
 }
 
-/* --- work, on the thread ------------------------------------------------------------------------------------- */
+/* --- work, on the thread
+ * ------------------------------------------------------------------------------------- */
 
-/* A float matrix of what the layer stands for, where its main weight alone does not tell: factors, sparse rest, transform. */
+/* A float matrix of what the layer stands for, where its main weight alone does not tell: factors, sparse
+ * rest, transform. */
 static SwageWeight *
 dup_shown_weight (const SwageLinear *linear)
 {
   if (linear->weight != NULL && linear->transform == NULL && linear->a == NULL && linear->sparse == NULL)
     return swage_weight_ref (linear->weight);
   float *values = swage_linear_get_effective (linear);
-  gsize bytes = (gsize) linear->n_out * (gsize) linear->n_in * sizeof (float);
+  gsize bytes = (gsize)linear->n_out * (gsize)linear->n_in * sizeof (float);
   return swage_weight_new (SWAGE_TYPE_F32, linear->n_out, linear->n_in, g_bytes_new_take (values, bytes));
 }
 
@@ -365,16 +377,17 @@ static bool
 work_activations (SwageRun *run, SwageJob *job, GError **error)
 {
   SwageDesk *desk = run->desk;
-  g_autoptr (SwageWindows) windows = swage_windows_new_calibration (desk->calibration, SHOWN_SAMPLES, SHOWN_CONTEXT,
-                                                                    swage_model_get_config (desk->model)->max_context, 0, error);
+  g_autoptr (SwageWindows) windows
+      = swage_windows_new_calibration (desk->calibration, SHOWN_SAMPLES, SHOWN_CONTEXT,
+                                       swage_model_get_config (desk->model)->max_context, 0, error);
   if (windows == NULL)
     return false;
   bool after = run->kind == RUN_ACT_AFTER;
   run->n_act = swage_model_get_n_layers (desk->model);
   run->act = g_new0 (SwageActStats *, run->n_act);
   return swage_pipeline_collect (desk->pipeline, after ? run->plan : NULL, windows,
-                                 SWAGE_NEED_SUMMARY | SWAGE_NEED_COL_ABSMAX, BINS, SIGMA, after ? is_this_layer : NULL,
-                                 run->layer, run->act, job, error);
+                                 SWAGE_NEED_SUMMARY | SWAGE_NEED_COL_ABSMAX, BINS, SIGMA,
+                                 after ? is_this_layer : NULL, run->layer, run->act, job, error);
 }
 
 static bool
@@ -382,8 +395,8 @@ work_preview (SwageRun *run, SwageJob *job, GError **error)
 {
   const SwageWindows *windows = desk_get_evaluation (run->desk, run, error);
   return windows != NULL
-         && swage_preview_run (run->desk->pipeline, run->plan, windows, run->protocol, on_estimate, run, job, &run->result,
-                               error);
+         && swage_preview_run (run->desk->pipeline, run->plan, windows, run->protocol, on_estimate, run, job,
+                               &run->result, error);
 }
 
 static bool
@@ -395,8 +408,8 @@ work_export (SwageRun *run, SwageJob *job, GError **error)
   SwageExportOptions options = { .overwrite = run->request->overwrite,
                                  .provenance = provenance,
                                  .dense_type = run->request->dense_type };
-  return swage_export (run->desk->model, run->request->format, &source.source, run->request->path, &options, job,
-                       &run->exported, error);
+  return swage_export (run->desk->model, run->request->format, &source.source, run->request->path, &options,
+                       job, &run->exported, error);
 }
 
 static void
@@ -405,8 +418,9 @@ work_in_thread (GTask *task, gpointer source, gpointer data, GCancellable *cance
   SwageRun *run = data;
   GError *error = NULL;
   g_autoptr (SwageJob) job = swage_job_new (run->cancellable, on_step, run);
-  bool ok = run->kind == RUN_WEIGHT
-            || desk_prepare (run->desk, run, run->kind == RUN_ACTIVATIONS || run->kind == RUN_ACT_AFTER, &error);
+  bool ok
+      = run->kind == RUN_WEIGHT
+        || desk_prepare (run->desk, run, run->kind == RUN_ACTIVATIONS || run->kind == RUN_ACT_AFTER, &error);
   if (ok)
     switch (run->kind)
       {
@@ -433,7 +447,8 @@ work_in_thread (GTask *task, gpointer source, gpointer data, GCancellable *cance
     g_task_return_error (task, error);
 }
 
-/* --- results, on the main thread ----------------------------------------------------------------------------- */
+/* --- results, on the main thread
+ * ----------------------------------------------------------------------------- */
 
 static void
 emit_statistics (SwageSession *session, SwageLayerItem *item)
@@ -445,7 +460,7 @@ static void
 take_activations (SwageSession *session, SwageRun *run)
 {
   guint n = g_list_model_get_n_items (G_LIST_MODEL (session->layers));
-  for (guint i = 0; i < n && (int) i < run->n_act; i++)
+  for (guint i = 0; i < n && (int)i < run->n_act; i++)
     {
       g_autoptr (SwageLayerItem) item = g_list_model_get_item (G_LIST_MODEL (session->layers), i);
       if (run->act[i] == NULL)
@@ -493,8 +508,8 @@ take_results (SwageSession *session, SwageRun *run, const GError *error)
     case RUN_LAYER:
       if (cancelled)
         break;
-      swage_layer_item_take_after (run->item, run->key, g_steal_pointer (&run->weight), error == NULL ? &run->error : NULL,
-                                   error != NULL ? error->message : NULL);
+      swage_layer_item_take_after (run->item, run->key, g_steal_pointer (&run->weight),
+                                   error == NULL ? &run->error : NULL, error != NULL ? error->message : NULL);
       emit_statistics (session, run->item);
       break;
     case RUN_ACTIVATIONS:
@@ -567,11 +582,12 @@ start (SwageRun **lane, SwageRun *run)
   *lane = run;
   g_autoptr (GTask) task = g_task_new (NULL, NULL, on_done, run);
   g_task_set_source_tag (task, start);
-  g_task_set_task_data (task, run_ref (run), (GDestroyNotify) run_unref);
+  g_task_set_task_data (task, run_ref (run), (GDestroyNotify)run_unref);
   g_task_run_in_thread (task, work_in_thread);
 }
 
-/* --- what is to be done -------------------------------------------------------------------------------------- */
+/* --- what is to be done
+ * -------------------------------------------------------------------------------------- */
 
 static bool
 needs_after (SwageSession *session, SwageLayerItem *item)
@@ -605,7 +621,8 @@ is_wanted (SwageSession *session, SwageRun *run)
 {
   if (is_foreground (run->kind))
     return true;
-  if (session->wants_preview || session->wants_export != NULL || g_strcmp0 (run->calibration, session->calibration) != 0)
+  if (session->wants_preview || session->wants_export != NULL
+      || g_strcmp0 (run->calibration, session->calibration) != 0)
     return false;
   SwageLayerItem *focus = swage_session_get_focus (session);
   if (run->kind == RUN_LAYER)
@@ -674,11 +691,13 @@ next_pipeline_run (SwageSession *session)
     }
   if (focus != NULL && needs_after (session, focus))
     return next_layer_run (session, focus);
-  if (session->want_activations && focus != NULL && swage_layer_item_has_activations (focus) && session->activation_problem == NULL)
+  if (session->want_activations && focus != NULL && swage_layer_item_has_activations (focus)
+      && session->activation_problem == NULL)
     {
       if (focus->act_before == NULL)
         return run_new (session, RUN_ACTIVATIONS, focus);
-      if (plan_does_something (session) && session->has_size && !swage_session_is_act_current (session, focus))
+      if (plan_does_something (session) && session->has_size
+          && !swage_session_is_act_current (session, focus))
         {
           SwageRun *run = run_new (session, RUN_ACT_AFTER, focus);
           run->key = swage_session_act_key (session);
@@ -703,14 +722,16 @@ schedule (gpointer data)
     {
       SwageLayerItem *item = swage_session_get_focus (session);
       if (item == NULL || item->weight_before != NULL || item->weight_failed)
-        item = swage_model_get_bytes (session->model) <= SMALL_MODEL_BYTES ? find_in_list (session, true) : NULL;
+        item = swage_model_get_bytes (session->model) <= SMALL_MODEL_BYTES ? find_in_list (session, true)
+                                                                           : NULL;
       if (item != NULL)
         start (&session->weight_run, run_new (session, RUN_WEIGHT, item));
     }
   else
     {
       SwageLayerItem *focus = swage_session_get_focus (session);
-      if (focus != NULL && focus->weight_before == NULL && !focus->weight_failed && session->weight_run->item != focus)
+      if (focus != NULL && focus->weight_before == NULL && !focus->weight_failed
+          && session->weight_run->item != focus)
         g_cancellable_cancel (session->weight_run->cancellable);
     }
 
@@ -730,7 +751,8 @@ void
 swage_session_reschedule (SwageSession *session, guint delay_ms)
 {
   g_clear_handle_id (&session->schedule_id, g_source_remove);
-  session->schedule_id = delay_ms > 0 ? g_timeout_add (delay_ms, schedule, session) : g_idle_add (schedule, session);
+  session->schedule_id
+      = delay_ms > 0 ? g_timeout_add (delay_ms, schedule, session) : g_idle_add (schedule, session);
 }
 
 static void
@@ -778,7 +800,8 @@ swage_session_preview (SwageSession *session)
 }
 
 void
-swage_session_export (SwageSession *session, SwageExportFormat format, const char *path, SwageType dense_type, bool overwrite)
+swage_session_export (SwageSession *session, SwageExportFormat format, const char *path, SwageType dense_type,
+                      bool overwrite)
 {
   if (session->busy || session->model == NULL)
     return;
@@ -805,7 +828,8 @@ swage_session_cancel (SwageSession *session)
       g_clear_pointer (&session->wants_export, swage_export_request_free);
       session->busy = false;
       g_signal_emit (session, swage_session_signals[SESSION_MESSAGE], 0,
-                     preview ? _ ("Preview cancelled.") : _ ("Export cancelled. Nothing was written."), FALSE);
+                     preview ? _ ("Preview cancelled.") : _ ("Export cancelled. Nothing was written."),
+                     FALSE);
       if (preview)
         g_signal_emit (session, swage_session_signals[SESSION_PREVIEWED], 0, FALSE);
       swage_session_reschedule (session, 0);

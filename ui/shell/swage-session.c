@@ -30,16 +30,17 @@ guint swage_session_signals[SESSION_N_SIGNALS];
 
 G_DEFINE_FINAL_TYPE (SwageSession, swage_session, G_TYPE_OBJECT)
 
-/* --- texts for people --------------------------------------------------------------------------------------- */
+/* --- texts for people
+ * --------------------------------------------------------------------------------------- */
 
 static char *
 format_parameters (int64_t n)
 {
   if (n >= 1000000000)
-    return g_strdup_printf (_ ("%.2f B parameters"), (double) n / 1e9);
+    return g_strdup_printf (_ ("%.2f B parameters"), (double)n / 1e9);
   if (n >= 1000000)
-    return g_strdup_printf (_ ("%.1f M parameters"), (double) n / 1e6);
-  return g_strdup_printf (_ ("%.0f k parameters"), (double) n / 1e3);
+    return g_strdup_printf (_ ("%.1f M parameters"), (double)n / 1e6);
+  return g_strdup_printf (_ ("%.0f k parameters"), (double)n / 1e3);
 }
 
 static char *
@@ -49,7 +50,8 @@ get_model_subtitle (SwageSession *session)
     return NULL;
   const SwageConfig *config = swage_model_get_config (session->model);
   g_autofree char *parameters = format_parameters (swage_model_get_parameters (session->model));
-  return g_strdup_printf ("%s · %s · %s", config->architecture, parameters, swage_model_get_format (session->model));
+  return g_strdup_printf ("%s · %s · %s", config->architecture, parameters,
+                          swage_model_get_format (session->model));
 }
 
 static char *
@@ -61,7 +63,7 @@ get_size_text (SwageSession *session)
     return g_strdup (_ ("The plan does not fit"));
   g_autofree char *size = g_format_size_full (session->size.bytes, G_FORMAT_SIZE_IEC_UNITS);
   double change = session->size.original_bytes > 0
-                      ? 100 * ((double) session->size.bytes / (double) session->size.original_bytes - 1)
+                      ? 100 * ((double)session->size.bytes / (double)session->size.original_bytes - 1)
                       : 0;
   if (session->size.bytes == session->size.original_bytes)
     return g_steal_pointer (&size);
@@ -92,7 +94,8 @@ get_perplexity_text (SwageSession *session)
     return g_strdup ("–");
   if (shown->perplexity == shown->baseline_perplexity)
     return g_strdup_printf ("%.3f ± %.2f", shown->perplexity, shown->perplexity_stderr);
-  return g_strdup_printf ("%.2f → %.2f ± %.2f", shown->baseline_perplexity, shown->perplexity, shown->perplexity_stderr);
+  return g_strdup_printf ("%.2f → %.2f ± %.2f", shown->baseline_perplexity, shown->perplexity,
+                          shown->perplexity_stderr);
 }
 
 static char *
@@ -133,13 +136,14 @@ get_stage_text (SwageSession *session)
     return g_strdup (_ ("Preparing…"));
   if (session->seconds_left < 1)
     return g_strdup (session->stage);
-  int left = (int) (session->seconds_left + 0.5);
+  int left = (int)(session->seconds_left + 0.5);
   if (left >= 3600)
     return g_strdup_printf ("%s · %d:%02d:%02d", session->stage, left / 3600, left / 60 % 60, left % 60);
   return g_strdup_printf ("%s · %d:%02d", session->stage, left / 60, left % 60);
 }
 
-/* --- sizes and keys ----------------------------------------------------------------------------------------- */
+/* --- sizes and keys
+ * ----------------------------------------------------------------------------------------- */
 
 char *
 swage_session_layer_key (SwageSession *session, SwageLayerItem *item)
@@ -151,13 +155,15 @@ swage_session_layer_key (SwageSession *session, SwageLayerItem *item)
   if (text[0] == '\0' || swage_recipe_get_needs (recipe) == SWAGE_NEED_NONE)
     return text;
   g_autofree char *own = text;
-  return g_strdup_printf ("%s\n%s\n%s", own, session->calibration != NULL ? session->calibration : "", session->plan_text);
+  return g_strdup_printf ("%s\n%s\n%s", own, session->calibration != NULL ? session->calibration : "",
+                          session->plan_text);
 }
 
 char *
 swage_session_act_key (SwageSession *session)
 {
-  return g_strdup_printf ("%s\n%s", session->calibration != NULL ? session->calibration : "", session->plan_text);
+  return g_strdup_printf ("%s\n%s", session->calibration != NULL ? session->calibration : "",
+                          session->plan_text);
 }
 
 char *
@@ -264,7 +270,8 @@ new_plan (SwageSession *session)
   return fresh;
 }
 
-/* --- opening ------------------------------------------------------------------------------------------------- */
+/* --- opening
+ * ------------------------------------------------------------------------------------------------- */
 
 static void
 set_model (SwageSession *session, SwageModel *model)
@@ -309,12 +316,12 @@ open_in_thread (GTask *task, gpointer source, gpointer data, GCancellable *cance
     }
   /* reads a sample of the tensors: here, so that the main thread need not */
   swage_model_get_fingerprint (model);
-  g_task_return_pointer (task, model, (GDestroyNotify) swage_model_unref);
+  g_task_return_pointer (task, model, (GDestroyNotify)swage_model_unref);
 }
 
 void
-swage_session_open_async (SwageSession *session, const char *path, GCancellable *cancellable, GAsyncReadyCallback callback,
-                          gpointer user_data)
+swage_session_open_async (SwageSession *session, const char *path, GCancellable *cancellable,
+                          GAsyncReadyCallback callback, gpointer user_data)
 {
   g_autoptr (GTask) task = g_task_new (session, cancellable, callback, user_data);
   g_task_set_source_tag (task, swage_session_open_async);
@@ -373,7 +380,8 @@ swage_session_get_size (SwageSession *session, SwagePlanSize *size, const char *
   return session->has_size;
 }
 
-/* --- plan files ---------------------------------------------------------------------------------------------- */
+/* --- plan files
+ * ---------------------------------------------------------------------------------------------- */
 
 bool
 swage_session_load_plan (SwageSession *session, const char *path, char **warning, GError **error)
@@ -418,7 +426,8 @@ swage_session_is_modified (SwageSession *session)
   return session->model != NULL && g_strcmp0 (session->plan_text, session->saved_text) != 0;
 }
 
-/* --- texts --------------------------------------------------------------------------------------------------- */
+/* --- texts
+ * --------------------------------------------------------------------------------------------------- */
 
 void
 swage_session_set_calibration (SwageSession *session, const char *path)
@@ -440,7 +449,7 @@ swage_session_set_calibration (SwageSession *session, const char *path)
   SwageCalibration calibration = *swage_plan_get_calibration (session->plan);
   g_autofree char *name = path != NULL ? g_path_get_basename (path) : g_strdup ("");
   calibration.text = name;
-  calibration.fingerprint = (char *) "";
+  calibration.fingerprint = (char *)"";
   swage_plan_set_calibration (session->plan, &calibration);
   update_plan (session);
 }
@@ -481,7 +490,8 @@ swage_session_get_protocol (SwageSession *session, SwageProtocol *protocol, int 
   *context = session->context;
 }
 
-/* --- selection ----------------------------------------------------------------------------------------------- */
+/* --- selection
+ * ----------------------------------------------------------------------------------------------- */
 
 void
 swage_session_set_selection (SwageSession *session, SwageLayerItem *const *items, guint n)
@@ -534,12 +544,13 @@ swage_session_set_recipe (SwageSession *session, SwageRecipe *recipe, const char
     return;
   g_autoptr (GPtrArray) names = g_ptr_array_new ();
   for (guint i = 0; i < session->selection->len; i++)
-    g_ptr_array_add (names, ((SwageLayerItem *) session->selection->pdata[i])->name);
+    g_ptr_array_add (names, ((SwageLayerItem *)session->selection->pdata[i])->name);
   g_ptr_array_add (names, NULL);
-  swage_plan_set_layers (session->plan, session->model, (const char *const *) names->pdata, recipe, label);
+  swage_plan_set_layers (session->plan, session->model, (const char *const *)names->pdata, recipe, label);
 }
 
-/* --- export -------------------------------------------------------------------------------------------------- */
+/* --- export
+ * -------------------------------------------------------------------------------------------------- */
 
 GPtrArray *
 swage_session_lint (SwageSession *session, SwageExportFormat format, SwageType dense_type, uint64_t *bytes)
@@ -583,7 +594,8 @@ swage_session_notify_numbers (SwageSession *session)
   g_object_notify_by_pspec (G_OBJECT (session), props[PROP_STALE]);
 }
 
-/* --- object -------------------------------------------------------------------------------------------------- */
+/* --- object
+ * -------------------------------------------------------------------------------------------------- */
 
 static void
 get_property (GObject *object, guint id, GValue *value, GParamSpec *pspec)
@@ -614,7 +626,8 @@ get_property (GObject *object, guint id, GValue *value, GParamSpec *pspec)
       break;
     case PROP_DEVICE_TEXT:
       /* the one backend without a name of its own */
-      if (session->has_result && session->result.device != NULL && strcmp (session->result.device, "cpu") != 0)
+      if (session->has_result && session->result.device != NULL
+          && strcmp (session->result.device, "cpu") != 0)
         g_value_set_string (value, session->result.device);
       else
         g_value_set_string (value, _ ("CPU"));
@@ -688,11 +701,16 @@ swage_session_class_init (SwageSessionClass *klass)
     guint id;
     const char *name;
   } texts[] = {
-    { PROP_MODEL_TITLE, "model-title" },         { PROP_MODEL_SUBTITLE, "model-subtitle" },
-    { PROP_SIZE_TEXT, "size-text" },             { PROP_BITS_TEXT, "bits-text" },
-    { PROP_PERPLEXITY_TEXT, "perplexity-text" }, { PROP_KLD_TEXT, "kld-text" },
-    { PROP_AGREEMENT_TEXT, "agreement-text" },   { PROP_DEVICE_TEXT, "device-text" },
-    { PROP_STAGE, "stage" },                     { PROP_ACTIVITY, "activity" },
+    { PROP_MODEL_TITLE, "model-title" },
+    { PROP_MODEL_SUBTITLE, "model-subtitle" },
+    { PROP_SIZE_TEXT, "size-text" },
+    { PROP_BITS_TEXT, "bits-text" },
+    { PROP_PERPLEXITY_TEXT, "perplexity-text" },
+    { PROP_KLD_TEXT, "kld-text" },
+    { PROP_AGREEMENT_TEXT, "agreement-text" },
+    { PROP_DEVICE_TEXT, "device-text" },
+    { PROP_STAGE, "stage" },
+    { PROP_ACTIVITY, "activity" },
   };
   const GParamFlags flags = G_PARAM_READABLE | G_PARAM_STATIC_STRINGS;
   for (guint i = 0; i < G_N_ELEMENTS (texts); i++)
@@ -704,20 +722,21 @@ swage_session_class_init (SwageSessionClass *klass)
   g_object_class_install_properties (object_class, N_PROPS, props);
 
   guint *signals = swage_session_signals;
-  signals[SESSION_MODEL_CHANGED] = g_signal_new ("model-changed", SWAGE_TYPE_SESSION, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL,
-                                                 G_TYPE_NONE, 0);
-  signals[SESSION_PLAN_CHANGED] = g_signal_new ("plan-changed", SWAGE_TYPE_SESSION, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL,
-                                                G_TYPE_NONE, 0);
-  signals[SESSION_SELECTION_CHANGED] = g_signal_new ("selection-changed", SWAGE_TYPE_SESSION, G_SIGNAL_RUN_LAST, 0, NULL,
-                                                     NULL, NULL, G_TYPE_NONE, 0);
-  signals[SESSION_STATISTICS_CHANGED] = g_signal_new ("statistics-changed", SWAGE_TYPE_SESSION, G_SIGNAL_RUN_LAST, 0, NULL,
-                                                      NULL, NULL, G_TYPE_NONE, 1, SWAGE_TYPE_LAYER_ITEM);
-  signals[SESSION_MESSAGE] = g_signal_new ("message", SWAGE_TYPE_SESSION, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL, G_TYPE_NONE,
-                                           2, G_TYPE_STRING, G_TYPE_BOOLEAN);
-  signals[SESSION_PREVIEWED] = g_signal_new ("previewed", SWAGE_TYPE_SESSION, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL,
-                                             G_TYPE_NONE, 1, G_TYPE_BOOLEAN);
-  signals[SESSION_EXPORTED] = g_signal_new ("exported", SWAGE_TYPE_SESSION, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL,
-                                            G_TYPE_NONE, 1, G_TYPE_STRING);
+  signals[SESSION_MODEL_CHANGED] = g_signal_new ("model-changed", SWAGE_TYPE_SESSION, G_SIGNAL_RUN_LAST, 0,
+                                                 NULL, NULL, NULL, G_TYPE_NONE, 0);
+  signals[SESSION_PLAN_CHANGED] = g_signal_new ("plan-changed", SWAGE_TYPE_SESSION, G_SIGNAL_RUN_LAST, 0,
+                                                NULL, NULL, NULL, G_TYPE_NONE, 0);
+  signals[SESSION_SELECTION_CHANGED] = g_signal_new ("selection-changed", SWAGE_TYPE_SESSION,
+                                                     G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL, G_TYPE_NONE, 0);
+  signals[SESSION_STATISTICS_CHANGED]
+      = g_signal_new ("statistics-changed", SWAGE_TYPE_SESSION, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL,
+                      G_TYPE_NONE, 1, SWAGE_TYPE_LAYER_ITEM);
+  signals[SESSION_MESSAGE] = g_signal_new ("message", SWAGE_TYPE_SESSION, G_SIGNAL_RUN_LAST, 0, NULL, NULL,
+                                           NULL, G_TYPE_NONE, 2, G_TYPE_STRING, G_TYPE_BOOLEAN);
+  signals[SESSION_PREVIEWED] = g_signal_new ("previewed", SWAGE_TYPE_SESSION, G_SIGNAL_RUN_LAST, 0, NULL,
+                                             NULL, NULL, G_TYPE_NONE, 1, G_TYPE_BOOLEAN);
+  signals[SESSION_EXPORTED] = g_signal_new ("exported", SWAGE_TYPE_SESSION, G_SIGNAL_RUN_LAST, 0, NULL, NULL,
+                                            NULL, G_TYPE_NONE, 1, G_TYPE_STRING);
 }
 
 static void

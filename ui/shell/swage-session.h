@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: MIT
  *
- * The session: one open model, its plan, and all work done on them. The window shows what is here and asks for changes; nothing here knows
- * a widget.
+ * The session: one open model, its plan, and all work done on them. The window shows what is here and asks
+ * for changes; nothing here knows a widget.
  *
- * Work runs on two lanes, each of which does one thing at a time on a thread of its own: weight statistics, and everything that needs the
- * pipeline. What is to be done is not queued but derived from the state: what the user asked for (preview, export) first, then what the
- * selection lacks. So work that is superseded is cancelled, and work that is no longer wanted never starts. All functions are for
- * the main thread and return at once.
+ * Work runs on two lanes, each of which does one thing at a time on a thread of its own: weight statistics,
+ * and everything that needs the pipeline. What is to be done is not queued but derived from the state: what
+ * the user asked for (preview, export) first, then what the selection lacks. So work that is superseded is
+ * cancelled, and work that is no longer wanted never starts. All functions are for the main thread and return
+ * at once.
  *
- * Properties to bind to (strings are translated, numbers are formatted for people): model-title, model-subtitle, size-text, bits-text,
- * perplexity-text, kld-text, agreement-text, device-text, stale (the measured numbers belong to another plan), busy (a preview or an export
- * is running), progress (0 … 1), stage, activity (what goes on in the background, or NULL), modified.
+ * Properties to bind to (strings are translated, numbers are formatted for people): model-title,
+ * model-subtitle, size-text, bits-text, perplexity-text, kld-text, agreement-text, device-text, stale (the
+ * measured numbers belong to another plan), busy (a preview or an export is running), progress (0 … 1),
+ * stage, activity (what goes on in the background, or NULL), modified.
  */
 #pragma once
 
@@ -31,17 +33,18 @@ G_DECLARE_FINAL_TYPE (SwageSession, swage_session, SWAGE, SESSION, GObject)
 SwageSession *swage_session_new (void);
 
 /* Open a model: what was open stays until this one is there. */
-void swage_session_open_async (SwageSession *session, const char *path, GCancellable *cancellable, GAsyncReadyCallback callback,
-                               gpointer user_data);
+void swage_session_open_async (SwageSession *session, const char *path, GCancellable *cancellable,
+                               GAsyncReadyCallback callback, gpointer user_data);
 bool swage_session_open_finish (SwageSession *session, GAsyncResult *result, GError **error);
-SwageModel *swage_session_get_model (SwageSession *session);     /* NULL before the first one */
-SwagePlan *swage_session_get_plan (SwageSession *session);       /* never NULL */
-GListModel *swage_session_get_layers (SwageSession *session);    /* SwageLayerItem, in model order */
+SwageModel *swage_session_get_model (SwageSession *session);  /* NULL before the first one */
+SwagePlan *swage_session_get_plan (SwageSession *session);    /* never NULL */
+GListModel *swage_session_get_layers (SwageSession *session); /* SwageLayerItem, in model order */
 SwageLayerItem *swage_session_find_layer (SwageSession *session, const char *name);
 /* FALSE when the plan cannot be applied; why. */
 bool swage_session_get_size (SwageSession *session, SwagePlanSize *size, const char **problem);
 
-/* Plans. Loading replaces the rules; *warning (new string or NULL) says when the plan was made for another model. */
+/* Plans. Loading replaces the rules; *warning (new string or NULL) says when the plan was made for another
+ * model. */
 bool swage_session_load_plan (SwageSession *session, const char *path, char **warning, GError **error);
 bool swage_session_save_plan (SwageSession *session, const char *path, GError **error);
 const char *swage_session_get_plan_path (SwageSession *session); /* NULL: never saved */
@@ -73,10 +76,12 @@ void swage_session_set_recipe (SwageSession *session, SwageRecipe *recipe, const
 
 /* Long work. One at a time: while busy, these do nothing. */
 void swage_session_preview (SwageSession *session);
-void swage_session_export (SwageSession *session, SwageExportFormat format, const char *path, SwageType dense_type, bool overwrite);
+void swage_session_export (SwageSession *session, SwageExportFormat format, const char *path,
+                           SwageType dense_type, bool overwrite);
 void swage_session_cancel (SwageSession *session);
 bool swage_session_is_busy (SwageSession *session);
 /* The last finished preview, or NULL. */
 const SwagePreviewResult *swage_session_get_result (SwageSession *session);
 /* What an export would meet: array of SwageLintItem, and the bytes it would write (0: unknown). */
-GPtrArray *swage_session_lint (SwageSession *session, SwageExportFormat format, SwageType dense_type, uint64_t *bytes);
+GPtrArray *swage_session_lint (SwageSession *session, SwageExportFormat format, SwageType dense_type,
+                               uint64_t *bytes);

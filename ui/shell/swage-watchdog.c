@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * A thread asks the main loop for an answer every few milliseconds, at a priority above drawing, and takes the time until it comes. That
- * measures what the user feels: anything that keeps the loop from turning, whoever does it.
+ * A thread asks the main loop for an answer every few milliseconds, at a priority above drawing, and takes
+ * the time until it comes. That measures what the user feels: anything that keeps the loop from turning,
+ * whoever does it.
  */
 #include "ui/shell/swage-watchdog.h"
 
@@ -59,7 +60,7 @@ static gboolean
 publish (gpointer action)
 {
   g_mutex_lock (&watchdog.lock);
-  double longest = (double) watchdog.longest / 1000;
+  double longest = (double)watchdog.longest / 1000;
   g_mutex_unlock (&watchdog.lock);
   g_simple_action_set_state (action, g_variant_new_double (longest));
   return G_SOURCE_CONTINUE;
@@ -78,8 +79,8 @@ static void
 print (GApplication *application, gpointer data)
 {
   g_mutex_lock (&watchdog.lock);
-  g_printerr ("main loop blocked for at most %.1f ms (next %.1f ms)\n", (double) watchdog.longest / 1000,
-              (double) watchdog.second / 1000);
+  g_printerr ("main loop blocked for at most %.1f ms (next %.1f ms)\n", (double)watchdog.longest / 1000,
+              (double)watchdog.second / 1000);
   g_mutex_unlock (&watchdog.lock);
 }
 

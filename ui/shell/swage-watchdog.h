@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * How long the main loop was blocked. With SWAGE_WATCHDOG in the environment the application has an action "watchdog" whose state is the
- * longest time in milliseconds since it was activated last, and prints it at exit; the tests read it.
+ * How long the main loop was blocked. With SWAGE_WATCHDOG in the environment the application has an action
+ * "watchdog" whose state is the longest time in milliseconds since it was activated last, and prints it at
+ * exit; the tests read it.
  */
 #pragma once
 

@@ -3,7 +3,8 @@
 
 #include <glib/gi18n-lib.h>
 
-/* --- messages ------------------------------------------------------------------------------------------------ */
+/* --- messages
+ * ------------------------------------------------------------------------------------------------ */
 
 void
 swage_window_toast (SwageWindow *window, const char *text)
@@ -21,7 +22,8 @@ swage_window_show_error (SwageWindow *window, const char *heading, const char *m
   gtk_window_present (GTK_WINDOW (dialog));
 }
 
-/* --- choosers ------------------------------------------------------------------------------------------------ */
+/* --- choosers
+ * ------------------------------------------------------------------------------------------------ */
 
 static GtkFileFilter *
 make_filter (const char *name, const char *const *suffixes)
@@ -54,7 +56,7 @@ swage_window_text_filter (void)
 static void
 on_response (SwageWindow *window, int response, GtkFileChooserNative *chooser)
 {
-  SwageWindowPathFunc func = (SwageWindowPathFunc) g_object_get_data (G_OBJECT (chooser), "func");
+  SwageWindowPathFunc func = (SwageWindowPathFunc)g_object_get_data (G_OBJECT (chooser), "func");
   g_autoptr (GFile) file
       = response == GTK_RESPONSE_ACCEPT ? gtk_file_chooser_get_file (GTK_FILE_CHOOSER (chooser)) : NULL;
   g_autofree char *path = file != NULL ? g_file_get_path (file) : NULL;
@@ -84,12 +86,13 @@ swage_window_choose (SwageWindow *window, GtkFileChooserAction action, const cha
       g_object_unref (filter);
       g_object_unref (all);
     }
-  g_object_set_data (G_OBJECT (window->chooser), "func", (gpointer) func);
+  g_object_set_data (G_OBJECT (window->chooser), "func", (gpointer)func);
   g_signal_connect_swapped (window->chooser, "response", G_CALLBACK (on_response), window);
   gtk_native_dialog_show (GTK_NATIVE_DIALOG (window->chooser));
 }
 
-/* --- plans --------------------------------------------------------------------------------------------------- */
+/* --- plans
+ * --------------------------------------------------------------------------------------------------- */
 
 typedef struct
 {
@@ -137,9 +140,10 @@ swage_window_save_plan (SwageWindow *window, bool as)
       save_to (window, copy);
       return;
     }
-  g_autofree char *name = path != NULL
-                              ? g_path_get_basename (path)
-                              : g_strdup_printf ("%s.plan.json", swage_model_get_name (swage_session_get_model (window->session)));
+  g_autofree char *name
+      = path != NULL ? g_path_get_basename (path)
+                     : g_strdup_printf ("%s.plan.json",
+                                        swage_model_get_name (swage_session_get_model (window->session)));
   swage_window_choose (window, GTK_FILE_CHOOSER_ACTION_SAVE, _ ("Save the Plan"), _ ("_Save"), name,
                        swage_window_plan_filter (), save_to);
 }
@@ -169,7 +173,8 @@ on_unsaved_response (SwageWindow *window, const char *response, GtkWidget *dialo
 }
 
 void
-swage_window_confirm_unsaved (SwageWindow *window, SwageWindowFunc func, gpointer data, GDestroyNotify free_data)
+swage_window_confirm_unsaved (SwageWindow *window, SwageWindowFunc func, gpointer data,
+                              GDestroyNotify free_data)
 {
   Pending *pending = g_new (Pending, 1);
   *pending = (Pending){ g_object_ref (window), func, data, free_data };
@@ -181,9 +186,10 @@ swage_window_confirm_unsaved (SwageWindow *window, SwageWindowFunc func, gpointe
     }
   GtkWidget *dialog = adw_message_dialog_new (GTK_WINDOW (window), _ ("Save the changes of the plan?"),
                                               _ ("Changes that are not saved will be lost."));
-  adw_message_dialog_add_responses (ADW_MESSAGE_DIALOG (dialog), "cancel", _ ("_Cancel"), "discard", _ ("_Discard"), "save",
-                                    _ ("_Save"), NULL);
-  adw_message_dialog_set_response_appearance (ADW_MESSAGE_DIALOG (dialog), "discard", ADW_RESPONSE_DESTRUCTIVE);
+  adw_message_dialog_add_responses (ADW_MESSAGE_DIALOG (dialog), "cancel", _ ("_Cancel"), "discard",
+                                    _ ("_Discard"), "save", _ ("_Save"), NULL);
+  adw_message_dialog_set_response_appearance (ADW_MESSAGE_DIALOG (dialog), "discard",
+                                              ADW_RESPONSE_DESTRUCTIVE);
   adw_message_dialog_set_response_appearance (ADW_MESSAGE_DIALOG (dialog), "save", ADW_RESPONSE_SUGGESTED);
   adw_message_dialog_set_default_response (ADW_MESSAGE_DIALOG (dialog), "save");
   adw_message_dialog_set_close_response (ADW_MESSAGE_DIALOG (dialog), "cancel");

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Shared by swage-window.c (the widget), swage-actions.c (what it can do) and swage-window-files.c (choosers, prompts).
+ * Shared by swage-window.c (the widget), swage-actions.c (what it can do) and swage-window-files.c (choosers,
+ * prompts).
  */
 #pragma once
 
@@ -40,11 +41,14 @@ void swage_window_update_actions (SwageWindow *window);
 
 /* swage-window-files.c */
 typedef void (*SwageWindowFunc) (SwageWindow *window, gpointer data);
-/* Call func when the plan is saved, or its changes may go; not at all when the user thinks better of it. Takes data. */
-void swage_window_confirm_unsaved (SwageWindow *window, SwageWindowFunc func, gpointer data, GDestroyNotify free_data);
+/* Call func when the plan is saved, or its changes may go; not at all when the user thinks better of it.
+ * Takes data. */
+void swage_window_confirm_unsaved (SwageWindow *window, SwageWindowFunc func, gpointer data,
+                                   GDestroyNotify free_data);
 typedef void (*SwageWindowPathFunc) (SwageWindow *window, const char *path);
-void swage_window_choose (SwageWindow *window, GtkFileChooserAction action, const char *title, const char *accept,
-                          const char *name, GtkFileFilter *filter, SwageWindowPathFunc func);
+void swage_window_choose (SwageWindow *window, GtkFileChooserAction action, const char *title,
+                          const char *accept, const char *name, GtkFileFilter *filter,
+                          SwageWindowPathFunc func);
 void swage_window_save_plan (SwageWindow *window, bool as);
 void swage_window_show_error (SwageWindow *window, const char *heading, const char *message);
 void swage_window_toast (SwageWindow *window, const char *text);

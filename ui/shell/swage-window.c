@@ -33,7 +33,8 @@ swage_window_is_used (SwageWindow *window)
   return window->opening != NULL || swage_session_get_model (window->session) != NULL;
 }
 
-/* --- opening ------------------------------------------------------------------------------------------------- */
+/* --- opening
+ * ------------------------------------------------------------------------------------------------- */
 
 static void
 load_plan (SwageWindow *window, const char *path)
@@ -50,10 +51,12 @@ static void
 show_state (SwageWindow *window)
 {
   bool open = swage_session_get_model (window->session) != NULL;
-  gtk_stack_set_visible_child_name (window->stack, open                     ? "workbench"
+  gtk_stack_set_visible_child_name (window->stack, open                      ? "workbench"
                                                    : window->opening != NULL ? "opening"
                                                                              : "open");
   gtk_widget_set_visible (GTK_WIDGET (window->export_button), open);
+  gtk_widget_set_visible (window->undo_button, open);
+  gtk_widget_set_visible (window->redo_button, open);
 }
 
 static void
@@ -63,7 +66,8 @@ on_opened (GObject *source, GAsyncResult *result, gpointer user_data)
   g_autoptr (GError) error = NULL;
   bool ok = swage_session_open_finish (SWAGE_SESSION (source), result, &error);
   g_clear_object (&window->opening);
-  g_autofree char *path = g_steal_pointer (&window->opening_path), *plan = g_steal_pointer (&window->opening_plan);
+  g_autofree char *path = g_steal_pointer (&window->opening_path),
+                  *plan = g_steal_pointer (&window->opening_plan);
   if (window->closing)
     return;
   show_state (window);
@@ -107,12 +111,13 @@ is_plan (const char *path)
   g_autofree char *text = NULL;
   gsize length;
   g_autoptr (GFile) file = g_file_new_for_path (path);
-  g_autoptr (GFileInfo) info
-      = g_file_query_info (file, G_FILE_ATTRIBUTE_STANDARD_SIZE "," G_FILE_ATTRIBUTE_STANDARD_TYPE, 0, NULL, NULL);
-  if (!g_str_has_suffix (path, ".json") || info == NULL || g_file_info_get_file_type (info) != G_FILE_TYPE_REGULAR
-      || g_file_info_get_size (info) > 16 << 20 || !g_file_get_contents (path, &text, &length, NULL))
+  g_autoptr (GFileInfo) info = g_file_query_info (
+      file, G_FILE_ATTRIBUTE_STANDARD_SIZE "," G_FILE_ATTRIBUTE_STANDARD_TYPE, 0, NULL, NULL);
+  if (!g_str_has_suffix (path, ".json") || info == NULL
+      || g_file_info_get_file_type (info) != G_FILE_TYPE_REGULAR || g_file_info_get_size (info) > 16 << 20
+      || !g_file_get_contents (path, &text, &length, NULL))
     return false;
-  return g_strstr_len (text, MIN ((gssize) length, 4096), "\"swage_plan\"") != NULL;
+  return g_strstr_len (text, MIN ((gssize)length, 4096), "\"swage_plan\"") != NULL;
 }
 
 void
@@ -121,7 +126,8 @@ swage_window_open (SwageWindow *window, const char *path, const char *plan)
   if (is_plan (path))
     {
       if (swage_session_get_model (window->session) == NULL)
-        swage_window_show_error (window, _ ("Open a model first"), _ ("A plan is applied to a model: open the model, then its plan."));
+        swage_window_show_error (window, _ ("Open a model first"),
+                                 _ ("A plan is applied to a model: open the model, then its plan."));
       else
         swage_window_confirm_unsaved (window, load_plan_now, g_strdup (path), g_free);
       return;
@@ -129,7 +135,7 @@ swage_window_open (SwageWindow *window, const char *path, const char *plan)
   char **paths = g_new0 (char *, 3);
   paths[0] = g_strdup (path);
   paths[1] = g_strdup (plan);
-  swage_window_confirm_unsaved (window, open_now, paths, (GDestroyNotify) g_strfreev);
+  swage_window_confirm_unsaved (window, open_now, paths, (GDestroyNotify)g_strfreev);
 }
 
 static gboolean
@@ -157,7 +163,8 @@ fill_recent (SwageWindow *window)
     }
 }
 
-/* --- session ------------------------------------------------------------------------------------------------- */
+/* --- session
+ * ------------------------------------------------------------------------------------------------- */
 
 static void
 update_title (SwageWindow *window)
@@ -165,7 +172,8 @@ update_title (SwageWindow *window)
   g_autofree char *title = NULL, *subtitle = NULL;
   g_object_get (window->session, "model-title", &title, "model-subtitle", &subtitle, NULL);
   bool modified = swage_session_is_modified (window->session);
-  g_autofree char *shown = title != NULL ? g_strconcat (modified ? "• " : "", title, NULL) : g_strdup ("Swage");
+  g_autofree char *shown
+      = title != NULL ? g_strconcat (modified ? "• " : "", title, NULL) : g_strdup ("Swage");
   adw_window_title_set_title (window->title, shown);
   adw_window_title_set_subtitle (window->title, subtitle != NULL ? subtitle : "");
   gtk_window_set_title (GTK_WINDOW (window), shown);
@@ -238,7 +246,8 @@ on_layer_chosen (SwageWindow *window, SwageLayerItem *item, gboolean extend)
 static char *
 get_text_path (SwageWindow *window, const char *key, const char *fallback)
 {
-  g_autofree char *path = window->settings != NULL ? g_settings_get_string (window->settings, key) : g_strdup ("");
+  g_autofree char *path
+      = window->settings != NULL ? g_settings_get_string (window->settings, key) : g_strdup ("");
   if (path[0] != '\0' && g_file_test (path, G_FILE_TEST_IS_REGULAR))
     return g_steal_pointer (&path);
   return swage_paths_find_data (fallback);
@@ -281,7 +290,8 @@ save_settings (SwageWindow *window)
   g_settings_set_int (window->settings, "context", context);
 }
 
-/* --- window -------------------------------------------------------------------------------------------------- */
+/* --- window
+ * -------------------------------------------------------------------------------------------------- */
 
 static gboolean
 apply_width (gpointer data)
@@ -371,8 +381,8 @@ swage_window_class_init (SwageWindowClass *klass)
   object_class->get_property = get_property;
   widget_class->size_allocate = size_allocate;
   GTK_WINDOW_CLASS (klass)->close_request = close_request;
-  props[PROP_SESSION]
-      = g_param_spec_object ("session", NULL, NULL, SWAGE_TYPE_SESSION, G_PARAM_READABLE | G_PARAM_STATIC_STRINGS);
+  props[PROP_SESSION] = g_param_spec_object ("session", NULL, NULL, SWAGE_TYPE_SESSION,
+                                             G_PARAM_READABLE | G_PARAM_STATIC_STRINGS);
   g_object_class_install_properties (object_class, N_PROPS, props);
 
   g_type_ensure (SWAGE_TYPE_OPEN_PAGE);
@@ -425,7 +435,8 @@ swage_window_init (SwageWindow *window)
   GtkDropTarget *drop = gtk_drop_target_new (GDK_TYPE_FILE_LIST, GDK_ACTION_COPY);
   g_signal_connect (drop, "drop", G_CALLBACK (on_drop), window);
   gtk_widget_add_controller (GTK_WIDGET (window), GTK_EVENT_CONTROLLER (drop));
-  g_signal_connect_object (gtk_recent_manager_get_default (), "changed", G_CALLBACK (fill_recent), window, G_CONNECT_SWAPPED);
+  g_signal_connect_object (gtk_recent_manager_get_default (), "changed", G_CALLBACK (fill_recent), window,
+                           G_CONNECT_SWAPPED);
   fill_recent (window);
   on_plan_changed (window);
   show_state (window);

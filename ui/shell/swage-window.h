@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The window: a session and the panes that show it. Everything it can do is an action in the table of swage-actions.c, which menus,
- * shortcuts, the shortcuts window and scripts on the bus share.
+ * The window: a session and the panes that show it. Everything it can do is an action in the table of
+ * swage-actions.c, which menus, shortcuts, the shortcuts window and scripts on the bus share.
  */
 #pragma once
 
@@ -15,7 +15,8 @@ G_DECLARE_FINAL_TYPE (SwageWindow, swage_window, SWAGE, WINDOW, AdwApplicationWi
 
 SwageWindow *swage_window_new (GtkApplication *application);
 SwageSession *swage_window_get_session (SwageWindow *window);
-/* A model, or a plan (told by content); asks first when there are unsaved changes. `plan` (may be NULL) is opened after the model. */
+/* A model, or a plan (told by content); asks first when there are unsaved changes. `plan` (may be NULL) is
+ * opened after the model. */
 void swage_window_open (SwageWindow *window, const char *path, const char *plan);
 /* Whether a model is open, or being opened. */
 bool swage_window_is_used (SwageWindow *window);
