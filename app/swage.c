@@ -2,6 +2,7 @@
  *
  * `swage`, the workbench.
  */
+#include "core/base/swage-blas.h"
 #include "ui/shell/swage-application.h"
 #include "ui/shell/swage-paths.h"
 
@@ -27,6 +28,7 @@ handle_options (GApplication *application, GVariantDict *dict, gpointer data)
 int
 main (int argc, char **argv)
 {
+  swage_blas_prepare ();
   setlocale (LC_ALL, "");
   /* translations beside the build, where there is one */
   g_autofree char *po

@@ -57,8 +57,8 @@ void swage_type_to_f32 (SwageType type, const void *src, float *dst, int64_t n);
 
 /* Encode one row of `n` floats at `dst`.
  * `importance` (n values >= 0, or NULL): weight of each element's squared error (imatrix, Hessian diagonal).
- * Float types round to nearest even. Block types search their scales (see kernels/ref/quantize-*.c for the
- * searches); NaN is encoded as 0, infinities as the largest finite value. Deterministic: the same bytes on every
+ * Float types round to nearest even. Block types search their scales (said at the top of each file of
+ * kernels/type); NaN is encoded as 0, infinities as the largest finite value. Deterministic: the same bytes on every
  * CPU and for any slicing into rows. */
 void swage_type_from_f32 (SwageType type, const float *src, const float *importance, void *dst, int64_t n);
 

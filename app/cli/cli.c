@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "app/cli/cli.h"
 #include "app/cli/cli-manual.h"
+#include "core/base/swage-blas.h"
 #include "core/base/swage-pool.h"
 
 #include <errno.h>
@@ -275,6 +276,7 @@ print_commands (FILE *file)
 int
 main (int argc, char **argv)
 {
+  swage_blas_prepare ();
   setlocale (LC_ALL, "");
   bindtextdomain (GETTEXT_PACKAGE, SWAGE_LOCALEDIR);
   bind_textdomain_codeset (GETTEXT_PACKAGE, "UTF-8");

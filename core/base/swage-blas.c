@@ -85,17 +85,23 @@ choose_core (void)
     }
 }
 
+void
+swage_blas_prepare (void)
+{
+  const char *core = choose_core ();
+  if (core != NULL)
+    g_setenv ("OPENBLAS_CORETYPE", core, FALSE);
+  g_setenv ("OPENBLAS_NUM_THREADS", "1", FALSE); /* no threads of its own when it is loaded */
+}
+
 static const SwageBlas *
 load (void)
 {
   static const char *const names[] = { "libopenblas.so.0", "libopenblas.so" };
-  const char *core = choose_core ();
   void *library = NULL;
   bool complete = true;
 
-  if (core != NULL)
-    g_setenv ("OPENBLAS_CORETYPE", core, FALSE);
-  g_setenv ("OPENBLAS_NUM_THREADS", "1", FALSE); /* no threads of its own when it is loaded */
+  swage_blas_prepare (); /* changes nothing in a program that has done so; tests and libraries have not */
   for (guint i = 0; library == NULL && i < G_N_ELEMENTS (names); i++)
     library = dlopen (names[i], RTLD_NOW | RTLD_LOCAL);
   if (library == NULL)

@@ -53,9 +53,10 @@ typedef struct
   void (*dorgqr) SWAGE_BLAS_ORGQR (double);
 } SwageBlas;
 
-/* The functions, or NULL where OpenBLAS cannot be loaded. Loads it the first time; any thread, but the first
- * call changes the environment (OPENBLAS_CORETYPE, unless the user has set it), so a program makes it early.
- */
+/* Tell OpenBLAS through the environment (OPENBLAS_CORETYPE, unless the user has set it) which kernels to take.
+ * First thing in a program: the environment may change only while there is one thread. */
+void swage_blas_prepare (void);
+/* The functions, or NULL where OpenBLAS cannot be loaded. Loads it the first time; any thread. */
 const SwageBlas *swage_blas_get (void);
 /* Which kernels it runs: "SkylakeX", "Haswell" …; NULL where it is not loaded. Static storage. */
 const char *swage_blas_get_corename (void);

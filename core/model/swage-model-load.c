@@ -246,6 +246,7 @@ open_gguf_tokenizer (SwageModel *model, GError **error)
   bool flag;
   data.model = swage_gguf_get_string (gguf, "tokenizer.ggml.model");
   data.pre = swage_gguf_get_string (gguf, "tokenizer.ggml.pre");
+  data.name = swage_gguf_get_string (gguf, "general.name");
   data.tokens = swage_gguf_get_strings (gguf, "tokenizer.ggml.tokens", &data.token_lengths, &data.n_tokens);
   if (data.model == NULL || data.tokens == NULL)
     {
