@@ -265,6 +265,7 @@ static const Action table[] = {
   { "win.source", "s", show_source, NULL, NULL, { NULL } },
   { "win.toggle-list", NULL, toggle_list, N_ ("View"), N_ ("Show or hide the layers"), { "F9" } },
   { "win.toggle-recipe", NULL, toggle_recipe, N_ ("View"), N_ ("Show or hide the recipe"), { "<Shift>F9" } },
+  { "win.last-message", NULL, NULL, N_ ("General"), N_ ("Repeat the last message"), { "<Control>m" } },
   { "win.shortcuts",
     NULL,
     show_shortcuts,

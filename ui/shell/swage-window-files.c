@@ -6,16 +6,68 @@
 /* --- messages
  * ------------------------------------------------------------------------------------------------ */
 
+/* What was said last stays in the state of an action: a toast is gone before everybody has read it. */
+static void
+remember_message (SwageWindow *window, const char *text)
+{
+  GAction *action = g_action_map_lookup_action (G_ACTION_MAP (window), "last-message");
+  g_simple_action_set_state (G_SIMPLE_ACTION (action), g_variant_new_string (text));
+}
+
+/* The close button of a toast has no name in libadwaita 1.2. */
+static void
+name_buttons (GtkWidget *widget)
+{
+  if (GTK_IS_BUTTON (widget) && gtk_button_get_label (GTK_BUTTON (widget)) == NULL)
+    gtk_accessible_update_property (GTK_ACCESSIBLE (widget), GTK_ACCESSIBLE_PROPERTY_LABEL,
+                                    _ ("Dismiss the message"), -1);
+  for (GtkWidget *child = gtk_widget_get_first_child (widget); child != NULL;
+       child = gtk_widget_get_next_sibling (child))
+    name_buttons (child);
+}
+
+static void
+on_toasts_changed (GListModel *children, guint position, guint removed, guint added, SwageWindow *window)
+{
+  for (guint i = position; i < position + added; i++)
+    {
+      g_autoptr (GtkWidget) child = g_list_model_get_item (children, i);
+      if (child != adw_toast_overlay_get_child (window->toasts))
+        name_buttons (child);
+    }
+}
+
+void
+swage_window_watch_toasts (SwageWindow *window)
+{
+  window->toast_children = gtk_widget_observe_children (GTK_WIDGET (window->toasts));
+  g_signal_connect_object (window->toast_children, "items-changed", G_CALLBACK (on_toasts_changed), window, 0);
+}
+
+void
+swage_window_add_toast (SwageWindow *window, AdwToast *toast, const char *text)
+{
+  remember_message (window, text);
+  /* toasts queue: one that stays would hold up the others */
+  if (window->lasting_toast != NULL)
+    adw_toast_dismiss (window->lasting_toast);
+  if (adw_toast_get_timeout (toast) == 0)
+    g_set_weak_pointer (&window->lasting_toast, toast);
+  adw_toast_overlay_add_toast (window->toasts, toast);
+}
+
 void
 swage_window_toast (SwageWindow *window, const char *text)
 {
   g_autofree char *escaped = g_markup_escape_text (text, -1);
-  adw_toast_overlay_add_toast (window->toasts, adw_toast_new (escaped));
+  swage_window_add_toast (window, adw_toast_new (escaped), text);
 }
 
 void
 swage_window_show_error (SwageWindow *window, const char *heading, const char *message)
 {
+  g_autofree char *text = g_strdup_printf ("%s: %s", heading, message);
+  remember_message (window, text);
   GtkWidget *dialog = adw_message_dialog_new (GTK_WINDOW (window), heading, message);
   adw_message_dialog_add_response (ADW_MESSAGE_DIALOG (dialog), "close", _ ("_Close"));
   adw_message_dialog_set_default_response (ADW_MESSAGE_DIALOG (dialog), "close");

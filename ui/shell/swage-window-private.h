@@ -22,6 +22,8 @@ struct _SwageWindow
   guint wide_id;
   GtkFileChooserNative *chooser;
 
+  AdwToast *lasting_toast; /* stays until the next one; weak */
+  GListModel *toast_children;
   AdwToastOverlay *toasts;
   GtkStack *stack;
   AdwFlap *list_flap, *recipe_flap;
@@ -51,7 +53,10 @@ void swage_window_choose (SwageWindow *window, GtkFileChooserAction action, cons
                           SwageWindowPathFunc func);
 void swage_window_save_plan (SwageWindow *window, bool as);
 void swage_window_show_error (SwageWindow *window, const char *heading, const char *message);
+void swage_window_watch_toasts (SwageWindow *window);
 void swage_window_toast (SwageWindow *window, const char *text);
+/* Takes the toast; `text` is what it says. */
+void swage_window_add_toast (SwageWindow *window, AdwToast *toast, const char *text);
 GtkFileFilter *swage_window_plan_filter (void);
 GtkFileFilter *swage_window_model_filter (void);
 GtkFileFilter *swage_window_text_filter (void);

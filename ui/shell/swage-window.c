@@ -213,6 +213,14 @@ show_exported (GSimpleAction *action, GVariant *parameter, gpointer user_data)
 }
 
 static void
+repeat_message (GSimpleAction *action, GVariant *parameter, gpointer user_data)
+{
+  g_autoptr (GVariant) state = g_action_get_state (G_ACTION (action));
+  const char *text = g_variant_get_string (state, NULL);
+  swage_window_toast (user_data, text[0] != '\0' ? text : _ ("Nothing has happened yet"));
+}
+
+static void
 on_exported (SwageWindow *window, const char *path)
 {
   g_autofree char *name = g_path_get_basename (path), *text = g_strdup_printf (_ ("Exported “%s”"), name);
@@ -221,7 +229,8 @@ on_exported (SwageWindow *window, const char *path)
   adw_toast_set_button_label (toast, _ ("Show in Files"));
   adw_toast_set_action_name (toast, "win.show-exported");
   adw_toast_set_action_target (toast, "s", path);
-  adw_toast_overlay_add_toast (window->toasts, toast);
+  adw_toast_set_timeout (toast, 0); /* exports take long: the user may be elsewhere */
+  swage_window_add_toast (window, toast, text);
 }
 
 /* Work that ends while the user is elsewhere says so. */
@@ -356,6 +365,8 @@ dispose (GObject *object)
   g_clear_object (&window->chooser);
   g_clear_object (&window->opening);
   g_clear_object (&window->settings);
+  g_clear_weak_pointer (&window->lasting_toast);
+  g_clear_object (&window->toast_children);
   if (window->session != NULL)
     g_signal_handlers_disconnect_by_data (window->session, window);
   G_OBJECT_CLASS (swage_window_parent_class)->dispose (object);
@@ -411,13 +422,15 @@ swage_window_class_init (SwageWindowClass *klass)
 static void
 swage_window_init (SwageWindow *window)
 {
-  static const GActionEntry entries[] = { { "show-exported", show_exported, "s" } };
+  static const GActionEntry entries[]
+      = { { "show-exported", show_exported, "s" }, { "last-message", repeat_message, NULL, "''" } };
   window->session = swage_session_new ();
   window->settings = swage_settings_new ();
   window->wide = true;
   gtk_widget_init_template (GTK_WIDGET (window));
   swage_window_install_actions (window);
   g_action_map_add_action_entries (G_ACTION_MAP (window), entries, G_N_ELEMENTS (entries), window);
+  swage_window_watch_toasts (window);
   load_settings (window);
 
   SwageSession *session = window->session;
