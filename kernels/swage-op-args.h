@@ -39,6 +39,7 @@
 #define SWAGE_QUANT_INT 0
 #define SWAGE_QUANT_E4M3 1
 #define SWAGE_QUANT_E5M2 2
+#define SWAGE_QUANT_E2M1 3
 #define SWAGE_SCOPE_TOKEN 0
 #define SWAGE_SCOPE_GROUP 1
 #define SWAGE_SCOPE_TENSOR 2
@@ -75,7 +76,7 @@
 #define SWAGE_KLD_NLL_OTHER 3
 #define SWAGE_KLD_ROWS 4
 
-/* alpha counts as 1 when the whole pointer is NULL. bits and group describe a weight of SWAGE_TYPE_INT. */
+/* alpha counts as 1 when the whole pointer is NULL. bits and group describe a weight in a layout. */
 SWAGE_ARGS (SwageMatmulArgs,
             SWAGE_ARG_FLOAT (alpha) SWAGE_ARG_UINT (accumulate) SWAGE_ARG_UINT (bits) SWAGE_ARG_UINT (group))
 SWAGE_ARGS (SwageEmbedArgs, SWAGE_ARG_UINT (accumulate) SWAGE_ARG_UINT (bits) SWAGE_ARG_UINT (group))
@@ -89,5 +90,7 @@ SWAGE_ARGS (SwageSparseArgs, SWAGE_ARG_FLOAT (alpha) SWAGE_ARG_UINT (accumulate)
 SWAGE_ARGS (SwageRotateArgs, SWAGE_ARG_UINT (inverse))
 SWAGE_ARGS (SwageHistogramArgs, SWAGE_ARG_FLOAT (lo) SWAGE_ARG_FLOAT (hi) SWAGE_ARG_UINT (bins))
 SWAGE_ARGS (SwageChannelStatsArgs, SWAGE_ARG_UINT (accumulate))
+SWAGE_ARGS (SwageQuantizeIntArgs, SWAGE_ARG_UINT (bits) SWAGE_ARG_UINT (group) SWAGE_ARG_UINT (symmetric))
+SWAGE_ARGS (SwagePruneArgs, SWAGE_ARG_UINT (count) SWAGE_ARG_UINT (keep) SWAGE_ARG_UINT (of))
 
 #endif

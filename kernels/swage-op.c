@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "kernels/swage-layout.h"
 #include "kernels/swage-view.h"
 #include "swage-op-table.h" /* generated from the list in kernels/meson.build */
 
@@ -307,6 +308,17 @@ swage_rows_decode (const SwageRows *w, int64_t r, int64_t from, int64_t n, float
   if (w->codes->type == SWAGE_TYPE_INT)
     {
       decode_int (w, r, from, n, out);
+      return out;
+    }
+  if (swage_type_is_layout (w->codes->type))
+    {
+      /* the offsets of binary codes show in the number of scales */
+      int64_t k = w->codes->ne[0];
+      bool symmetric
+          = w->bits * swage_int_groups (k, w->group > 0 ? w->group : 1) == w->scales->ne[0];
+      swage_layout_decode (w->codes->type, swage_view_row (w->codes, r, 0, 0),
+                           w->scales->data ? swage_view_row (w->scales, r, 0, 0) : NULL, k, from, n, w->bits,
+                           w->group, symmetric, out);
       return out;
     }
   return swage_row_decode (w->codes->type, swage_view_row (w->codes, r, 0, 0), from, n, out);

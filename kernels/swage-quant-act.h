@@ -13,8 +13,8 @@ typedef struct
   uint32_t kind;
   float scale;        /* 0: everything becomes 0 */
   float zero;         /* added after rounding, taken off after clamping */
-  float min, max;     /* clamp, in steps (int) or in units of scale (FP8) */
-  int mantissa, emin; /* FP8: mantissa bits, exponent of the smallest normal number */
+  float min, max;     /* clamp, in steps (int) or in units of scale (FP8, FP4) */
+  int mantissa, emin; /* FP8, FP4: mantissa bits, exponent of the smallest normal number */
 } SwageQuantGrid;
 
 static inline SwageQuantGrid
@@ -37,10 +37,10 @@ swage_quant_grid (const SwageQuantActArgs *args, float lo, float hi)
     g.max = (float)((1 << (args->bits - 1)) - 1);
   else
     {
-      bool e4m3 = args->kind == SWAGE_QUANT_E4M3;
-      g.max = e4m3 ? 448 : 57344;
-      g.mantissa = e4m3 ? 3 : 2;
-      g.emin = e4m3 ? -6 : -14;
+      bool e4m3 = args->kind == SWAGE_QUANT_E4M3, e5m2 = args->kind == SWAGE_QUANT_E5M2;
+      g.max = e4m3 ? 448 : e5m2 ? 57344 : 6;
+      g.mantissa = e4m3 ? 3 : e5m2 ? 2 : 1;
+      g.emin = e4m3 ? -6 : e5m2 ? -14 : 0;
     }
   g.min = -g.max;
   g.scale = a / g.max;

@@ -26,6 +26,8 @@ typedef enum {
   SWAGE_TYPE_F64, SWAGE_TYPE_I8, SWAGE_TYPE_U8, SWAGE_TYPE_BOOL, SWAGE_TYPE_I16, SWAGE_TYPE_I32, SWAGE_TYPE_I64,
   /* plain N-bit integers in groups with a scale (and zero point): parameters live in SwageWeight, not in the type */
   SWAGE_TYPE_INT,
+  /* further layouts with parameters, see swage-layout.h: a table for each row, binary codes, tensor trains */
+  SWAGE_TYPE_LUT, SWAGE_TYPE_BCQ, SWAGE_TYPE_TT,
   SWAGE_N_TYPES,
   SWAGE_TYPE_NONE = -1
 } SwageType;
@@ -36,7 +38,7 @@ typedef struct {
   int ggml_id;             /* ggml_type, or -1 where GGUF has none */
   const char *safetensors; /* safetensors dtype ("BF16"), or NULL where it has none */
   int block;               /* elements in one block */
-  int bytes;               /* bytes of one block; 0 for SWAGE_TYPE_INT */
+  int bytes;               /* bytes of one block; 0 for the layouts of swage-layout.h */
   bool quantized;          /* a block type that a quantizer can aim at */
   bool zero_exact;         /* the value 0.0 is always representable, so pruned weights stay zero */
 } SwageTypeInfo;

@@ -72,7 +72,8 @@ swage_align64 (size_t n)
   return (n + 63) & ~(size_t)63;
 }
 
-/* Rows of a weight of any type; SWAGE_TYPE_INT takes its scales and zeros from two more views. */
+/* Rows of a weight of any type; layouts take their scales (and SWAGE_TYPE_INT its zeros) from two more views.
+ */
 typedef struct
 {
   const SwageView *codes, *scales, *zeros;
@@ -107,6 +108,10 @@ typedef struct
 } SwageMatmulTiles;
 
 SwageMatmulTiles swage_matmul_tiles (const SwageOpCall *call);
+
+/* bcq_matmul: rows of W that share tables, and inputs whose tables are held at once (128 KiB). */
+#define SWAGE_BCQ_ROWS 512
+#define SWAGE_BCQ_COLS 1024
 
 /* Whether the fast histogram counts 16-bit patterns, which wants 2^18 values or more in a part. */
 static inline bool

@@ -7,6 +7,7 @@
 #include "core/base/swage-error.h"
 #include "core/base/swage-job.h"
 #include "core/base/swage-json.h"
+#include "core/engine/swage-backend.h"
 #include "core/model/swage-model.h"
 #include "core/plan/swage-plan.h"
 #include "core/text/swage-corpus.h"
@@ -101,3 +102,28 @@ SwagePlan *cli_plan_from_options (const CliPlanOptions *options, SwageModel *mod
  * model; NULL without error when there is none. */
 bool cli_open_calibration (const CliPlanOptions *options, SwagePlan *plan, SwageModel *model,
                            SwageCorpus **corpus, GError **error);
+
+/* Options of the commands that can compute on a GPU. */
+typedef struct
+{
+  char *device, *memory;
+} CliDeviceOptions;
+#define CLI_DEVICE_OPTIONS(options)                                                                          \
+  { "device",                                                                                                \
+    'd',                                                                                                     \
+    0,                                                                                                       \
+    G_OPTION_ARG_STRING,                                                                                     \
+    &(options).device,                                                                                       \
+    N_ ("cpu (default), auto, vulkan, or vulkan: with a number, a name or a UUID"),                          \
+    N_ ("NAME") },                                                                                           \
+  {                                                                                                          \
+    "device-memory", 0, 0, G_OPTION_ARG_STRING, &(options).memory,                                           \
+        N_ ("Use at most this much of the device's memory (“512M”, “4G”)"), N_ ("SIZE")                      \
+  }
+void cli_device_options_clear (CliDeviceOptions *options);
+/* Before anything is opened: FALSE with the exit status for wrong usage. */
+bool cli_check_device (const CliDeviceOptions *options, uint64_t *memory, int *status);
+/* The device; the CPU, after a warning, when it is there and cannot be used. NULL: *status. */
+SwageBackend *cli_open_device (const CliDeviceOptions *options, uint64_t memory, int *status);
+/* A warning: this is why the CPU does the work. */
+void cli_tell_device_failure (const char *failure);

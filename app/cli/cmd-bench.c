@@ -7,6 +7,7 @@
 #include "core/base/swage-blas.h"
 #include "core/base/swage-op-bench.h"
 #include "core/base/swage-pool.h"
+#include "core/engine/swage-device-bench.h"
 #include "core/preview/swage-preview.h"
 #include "core/stats/swage-stats.h"
 
@@ -18,7 +19,9 @@
 typedef struct
 {
   SwageModel *model;
-  char *text; /* to preview on, or NULL */
+  SwageBackend *backend; /* NULL: the CPU */
+  bool quick;            /* the device is a slow one */
+  char *text;            /* to preview on, or NULL */
   json_t *results;
   bool as_json;
 } Bench;
@@ -155,7 +158,7 @@ bench_preview (Bench *bench, GError **error)
   g_autoptr (SwageWindows) windows
       = swage_windows_new (corpus, SWAGE_PROTOCOL_HF, CONTEXT, config->max_context, error);
   g_autoptr (SwagePipeline) pipeline
-      = windows != NULL ? swage_pipeline_new (bench->model, NULL, 0, error) : NULL;
+      = windows != NULL ? swage_pipeline_new (bench->model, bench->backend, 0, error) : NULL;
   g_autoptr (SwagePlan) preset = swage_plan_new ();
   if (pipeline == NULL || !swage_plan_apply_preset (preset, "q4_k_m", bench->model, error))
     return false;
@@ -180,7 +183,7 @@ bench_preview (Bench *bench, GError **error)
           == 1) /* from nothing, the original's states included: what a last-block change is compared with */
         {
           swage_pipeline_free (pipeline);
-          pipeline = swage_pipeline_new (bench->model, NULL, 0, error);
+          pipeline = swage_pipeline_new (bench->model, bench->backend, 0, error);
           if (pipeline == NULL)
             return false;
         }
@@ -204,7 +207,16 @@ bench_operators (Bench *bench, char **names, const SwageOpCeilings *ceilings, GE
       if (!selected (names, name) && !selected (names, "operators"))
         continue;
       SwageOpBenchResult result;
-      if (!swage_op_bench_run (i, &result))
+      GError *failure = NULL;
+      bool ran = bench->backend != NULL
+                     ? swage_device_bench_run (bench->backend, i, bench->quick, &result, &failure)
+                     : swage_op_bench_run (i, &result);
+      if (failure != NULL)
+        {
+          g_propagate_error (error, failure);
+          return false;
+        }
+      if (!ran)
         continue;
       if (!swage_job_step (cli_job (), i, swage_op_bench_n (), error))
         return false;
@@ -250,16 +262,21 @@ bench_all (Bench *bench, char **names)
 {
   GError *error = NULL;
   SwageOpCeilings ceilings;
-  swage_op_bench_get_ceilings (&ceilings);
-  warn_of_slow_blas ();
+  if (bench->backend == NULL)
+    swage_op_bench_get_ceilings (&ceilings);
+  else if (!swage_device_bench_get_ceilings (bench->backend, bench->quick, &ceilings, &error))
+    return cli_fail (error);
+  if (bench->backend == NULL)
+    warn_of_slow_blas ();
   add_result (bench, "ceiling-copy", 0, "GB/s", ceilings.bytes_per_second / 1e9, NULL, 0);
   add_result (bench, "ceiling-fma", 0, "GFLOP/s", ceilings.flops_per_second / 1e9, NULL, 0);
   bool good = bench_operators (bench, names, &ceilings, &error);
-  if (good && selected (names, "open"))
+  /* these are the host's */
+  if (good && bench->backend == NULL && selected (names, "open"))
     good = bench_open (bench, &error);
-  if (good && selected (names, "statistics"))
+  if (good && bench->backend == NULL && selected (names, "statistics"))
     good = bench_statistics (bench, ceilings.bytes_per_second / 1e9, &error);
-  if (good)
+  if (good && bench->backend == NULL)
     good = bench_quantize (bench, names, &error);
   if (good && bench->text != NULL && selected (names, "preview"))
     good = bench_preview (bench, &error);
@@ -270,8 +287,13 @@ static int
 run_bench (int argc, char **argv)
 {
   g_autofree char *model_path = NULL, *text = NULL;
-  gboolean as_json = FALSE;
+  gboolean as_json = FALSE, quick = FALSE;
+  CliDeviceOptions device = { 0 };
+  uint64_t memory = 0;
   const GOptionEntry entries[] = {
+    CLI_DEVICE_OPTIONS (device),
+    { "quick", 0, 0, G_OPTION_ARG_NONE, &quick, N_ ("On a device: few rows of each case, for slow ones"),
+      NULL },
     { "model", 'm', 0, G_OPTION_ARG_FILENAME, &model_path,
       N_ ("The model for end-to-end figures (the shipped sample)"), N_ ("MODEL") },
     { "text", 't', 0, G_OPTION_ARG_FILENAME, &text, N_ ("The text for previews (the sample's)"),
@@ -280,11 +302,21 @@ run_bench (int argc, char **argv)
     G_OPTION_ENTRY_NULL,
   };
   int status;
-  if (!cli_parse (&cli_bench, entries, &argc, &argv, 0, -1, &status))
-    return status;
+  if (!cli_parse (&cli_bench, entries, &argc, &argv, 0, -1, &status)
+      || !cli_check_device (&device, &memory, &status))
+    {
+      cli_device_options_clear (&device);
+      return status;
+    }
   GError *error = NULL;
   g_autofree char *sample = find_sample ();
-  Bench bench = { .as_json = as_json, .results = json_array () };
+  g_autoptr (SwageBackend) backend = cli_open_device (&device, memory, &status);
+  cli_device_options_clear (&device);
+  if (backend == NULL)
+    return status;
+  Bench bench = { .as_json = as_json, .quick = quick, .results = json_array () };
+  if (!swage_backend_is_host (backend))
+    bench.backend = backend;
   bench.model = swage_model_open (model_path != NULL ? model_path : sample, &error);
   if (bench.model == NULL)
     {
@@ -297,8 +329,10 @@ run_bench (int argc, char **argv)
   status = bench_all (&bench, argv + 1);
   const char *core = swage_blas_get () != NULL ? swage_blas_get_corename () : NULL;
   if (as_json && status == CLI_DONE)
-    status = cli_print_json (json_pack ("{s:s, s:i, s:s?, s:O}", "cpu", swage_cpu_get_features (), "threads",
-                                        swage_pool_get_threads (), "blas", core, "results", bench.results));
+    status
+        = cli_print_json (json_pack ("{s:s, s:s, s:i, s:s?, s:O}", "device", swage_backend_get_name (backend),
+                                     "cpu", swage_cpu_get_features (), "threads", swage_pool_get_threads (),
+                                     "blas", core, "results", bench.results));
   json_decref (bench.results);
   swage_model_unref (bench.model);
   g_free (bench.text);

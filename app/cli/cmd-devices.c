@@ -51,13 +51,20 @@ device_to_json (const SwageVulkanDevice *device)
   for (int i = 0; i < N_FEATURES; i++)
     if (features[i].has)
       json_array_append_new (list, json_string (features[i].id));
+  json_t *paths = json_array ();
+  for (const char *const *path = swage_vulkan_device_get_paths (device); *path != NULL; path++)
+    json_array_append_new (paths, json_string (*path));
+  g_autoptr (GString) uuid = g_string_new (NULL);
+  for (int i = 0; i < 16; i++)
+    g_string_append_printf (uuid, "%02x", device->uuid[i]);
   g_autofree char *api
       = g_strdup_printf ("%d.%d.%d", device->api_major, device->api_minor, device->api_patch);
-  return json_pack ("{s:i, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:i, s:o}", "index", device->index, "name",
-                    device->name, "kind", swage_vulkan_kind_get_id (device->kind), "driver", device->driver,
-                    "driver_info", device->driver_info, "api", api, "memory_bytes",
+  return json_pack ("{s:i, s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:I, s:I, s:i, s:o, s:o}", "index",
+                    device->index, "name", device->name, "kind", swage_vulkan_kind_get_id (device->kind),
+                    "driver", device->driver, "driver_info", device->driver_info, "api", api, "uuid",
+                    uuid->str, "usable", (int)swage_vulkan_device_is_usable (device), "memory_bytes",
                     (json_int_t)device->memory_bytes, "memory_free_bytes", (json_int_t)device->memory_free,
-                    "subgroup_size", (int)device->subgroup_size, "features", list);
+                    "subgroup_size", (int)device->subgroup_size, "features", list, "paths", paths);
 }
 
 static void
@@ -72,6 +79,10 @@ print_device (const SwageVulkanDevice *device)
   for (int i = 0; i < N_FEATURES; i++)
     if (features[i].has)
       printf (" %s", features[i].id);
+  printf (swage_vulkan_device_is_usable (device) ? _ ("\n          in use:")
+                                                 : _ ("\n          cannot be used"));
+  for (const char *const *path = swage_vulkan_device_get_paths (device); *path != NULL; path++)
+    printf (" %s", *path);
   putchar ('\n');
 }
 

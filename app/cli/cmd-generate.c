@@ -11,6 +11,7 @@ typedef struct
   SwageTokenizer *tokenizer;
   GArray *ids;   /* of the new text */
   gsize printed; /* bytes of it that are out */
+  bool begun;    /* the prompt is out */
 } Printer;
 
 /* The length of the longest prefix that does not end within a character. */
@@ -45,11 +46,42 @@ print_token (int32_t token, const float *logits, gpointer user_data)
   return !cli_interrupted ();
 }
 
+/* Take the plan's blocks, then write. FALSE with an error; once text is out it stays out. */
+static bool
+write_text (SwagePipeline *pipeline, SwagePlan *plan, const char *prompt, GArray *ids,
+            const SwageGenerateOptions *how, Printer *printer, GError **error)
+{
+  int n_blocks = swage_model_get_config (swage_pipeline_get_model (pipeline))->n_blocks;
+  g_autoptr (GPtrArray) blocks = g_ptr_array_new_with_free_func ((GDestroyNotify)swage_block_free);
+  for (int i = 0; i < n_blocks; i++)
+    {
+      SwageBlock *block = swage_pipeline_get_block (pipeline, plan, i, NULL, error);
+      if (block == NULL || !swage_job_step (cli_job (), i, n_blocks, error))
+        {
+          swage_block_free (block);
+          return false;
+        }
+      g_ptr_array_add (blocks, block);
+    }
+  g_autoptr (SwageEnds) ends = swage_pipeline_get_ends (pipeline, plan, NULL, error);
+  if (ends == NULL)
+    return false;
+  cli_progress_end ();
+  if (!printer->begun)
+    fputs (prompt, stdout);
+  fflush (stdout);
+  printer->begun = true;
+  return swage_generate (swage_pipeline_get_engine (pipeline), ends, (SwageBlock **)blocks->pdata,
+                         (int32_t *)(void *)ids->data, (int)ids->len, how, print_token, printer, NULL, NULL,
+                         error);
+}
+
 static int
 generate (SwageModel *model, SwagePlan *plan, const CliPlanOptions *options, const char *prompt,
-          const SwageGenerateOptions *how)
+          const SwageGenerateOptions *how, const CliDeviceOptions *device, uint64_t memory)
 {
   GError *error = NULL;
+  int status = CLI_DONE;
   SwageTokenizer *tokenizer = swage_model_get_tokenizer (model, &error);
   if (tokenizer == NULL)
     return cli_fail (error);
@@ -66,35 +98,28 @@ generate (SwageModel *model, SwagePlan *plan, const CliPlanOptions *options, con
   g_autoptr (SwageCorpus) calibration = NULL;
   if (!cli_open_calibration (options, plan, model, &calibration, &error))
     return cli_fail (error);
-  g_autoptr (SwagePipeline) pipeline = swage_pipeline_new (model, NULL, 0, &error);
+  g_autoptr (SwageBackend) backend = cli_open_device (device, memory, &status);
+  if (backend == NULL)
+    return status;
+  g_autoptr (SwagePipeline) pipeline = swage_pipeline_new (model, backend, 0, &error);
   if (pipeline == NULL)
     return cli_fail (error);
   swage_pipeline_set_calibration (pipeline, calibration);
-  int n_blocks = swage_model_get_config (model)->n_blocks;
-  g_autoptr (GPtrArray) blocks = g_ptr_array_new_with_free_func ((GDestroyNotify)swage_block_free);
-  for (int i = 0; i < n_blocks; i++)
-    {
-      SwageBlock *block = swage_pipeline_get_block (pipeline, plan, i, NULL, &error);
-      if (block == NULL || !swage_job_step (cli_job (), i, n_blocks, &error))
-        {
-          swage_block_free (block);
-          return cli_fail (error);
-        }
-      g_ptr_array_add (blocks, block);
-    }
-  g_autoptr (SwageEnds) ends = swage_pipeline_get_ends (pipeline, plan, NULL, &error);
-  if (ends == NULL)
-    return cli_fail (error);
-  cli_progress_end ();
-  fputs (prompt, stdout);
-  fflush (stdout);
-  Printer printer = { tokenizer, g_array_new (FALSE, FALSE, sizeof (int32_t)), 0 };
+  Printer printer = { .tokenizer = tokenizer, .ids = g_array_new (FALSE, FALSE, sizeof (int32_t)) };
   SwageGenerateOptions full = *how;
   full.stop = info->eos;
-  bool good = swage_generate (swage_pipeline_get_engine (pipeline), ends, (SwageBlock **)blocks->pdata,
-                              (int32_t *)(void *)ids->data, (int)ids->len, &full, print_token, &printer, NULL,
-                              NULL, &error);
-  putchar ('\n');
+  bool good = write_text (pipeline, plan, prompt, ids, &full, &printer, &error);
+  if (g_error_matches (error, SWAGE_ERROR, SWAGE_ERROR_DEVICE))
+    {
+      /* The same seed gives the same text again: what is out already is not printed twice. */
+      cli_tell_device_failure (error->message);
+      g_clear_error (&error);
+      g_array_set_size (printer.ids, 0);
+      good = swage_pipeline_set_backend (pipeline, NULL, &error)
+             && write_text (pipeline, plan, prompt, ids, &full, &printer, &error);
+    }
+  if (printer.begun)
+    putchar ('\n');
   g_array_unref (printer.ids);
   if (!good)
     return cli_fail (error);
@@ -106,11 +131,14 @@ run_generate (int argc, char **argv)
 {
   CliPlanOptions options = { 0 };
   g_autofree char *prompt = NULL;
+  CliDeviceOptions device = { 0 };
+  uint64_t memory = 0;
   SwageGenerateOptions how = { .max_tokens = 64 };
   gint64 seed = 0;
   const GOptionEntry entries[] = {
     CLI_PLAN_OPTIONS (options),
     { "prompt", 0, 0, G_OPTION_ARG_STRING, &prompt, N_ ("The text to continue"), N_ ("TEXT") },
+    CLI_DEVICE_OPTIONS (device),
     { "tokens", 'n', 0, G_OPTION_ARG_INT, &how.max_tokens, N_ ("Tokens to add at most (64)"), "N" },
     { "seed", 0, 0, G_OPTION_ARG_INT64, &seed, N_ ("Seed of the generator (0)"), "N" },
     { "temperature", 0, 0, G_OPTION_ARG_DOUBLE, &how.temperature,
@@ -132,13 +160,16 @@ run_generate (int argc, char **argv)
            || seed < 0)
     status = cli_misuse_text (
         _ ("-n is 1 or more, --temperature, --top-k and --seed are not negative, --top-p is from 0 to 1."));
+  else if (!cli_check_device (&device, &memory, &status))
+    ;
   else if ((model = swage_model_open (argv[1], &error)) == NULL)
     status = cli_fail (error);
   else if ((plan = cli_plan_from_options (&options, model, &status)) != NULL)
     {
       how.seed = (uint64_t)seed;
-      status = generate (model, plan, &options, prompt, &how);
+      status = generate (model, plan, &options, prompt, &how, &device, memory);
     }
+  cli_device_options_clear (&device);
   cli_plan_options_clear (&options);
   return status;
 }

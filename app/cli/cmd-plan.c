@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "app/cli/cli.h"
+#include "core/preview/swage-allocate.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -47,11 +48,39 @@ check_plan (const char *path, SwageModel *model, gboolean as_json)
   return print_size (plan, model, &error) ? CLI_DONE : cli_fail (error);
 }
 
+/* --allocate: ranks for the layers that are factored, so that they take `ratio` of their bytes. */
+static bool
+allocate (SwagePlan *plan, SwageModel *model, SwageCorpus *corpus, double ratio, GError **error)
+{
+  g_autoptr (SwagePipeline) pipeline = swage_pipeline_new (model, NULL, 0, error);
+  const SwageCalibration *calibration = swage_plan_get_calibration (plan);
+  g_autoptr (SwageWindows) windows = NULL;
+  SwageAllocation found;
+
+  if (pipeline == NULL)
+    return false;
+  if (corpus != NULL)
+    {
+      windows = swage_windows_new_calibration (corpus, calibration->samples, calibration->context,
+                                               swage_model_get_config (model)->max_context, calibration->seed,
+                                               error);
+      if (windows == NULL)
+        return false;
+    }
+  if (!swage_allocate_ranks (pipeline, plan, ratio, windows, &found, cli_job (), error))
+    return false;
+  cli_progress_end ();
+  fprintf (stderr, _ ("%d layers share %.1f %% of their bytes; %d stay as they are.\n"), found.n_layers,
+           100.0 * (double)found.bytes / (double)found.original_bytes, found.n_kept);
+  return true;
+}
+
 static int
 run_plan (int argc, char **argv)
 {
   CliPlanOptions options = { 0 };
   g_autofree char *output = NULL, *check = NULL;
+  double ratio = 0;
   gboolean presets = FALSE, force = FALSE, as_json = FALSE;
   const GOptionEntry entries[] = {
     CLI_PLAN_OPTIONS (options),
@@ -61,6 +90,10 @@ run_plan (int argc, char **argv)
     { "check", 0, 0, G_OPTION_ARG_FILENAME, &check,
       N_ ("Validate the plan FILE against MODEL; write nothing"), N_ ("FILE") },
     { "json", 0, 0, G_OPTION_ARG_NONE, &as_json, N_ ("With --check: print one JSON object"), NULL },
+    { "allocate", 0, 0, G_OPTION_ARG_DOUBLE, &ratio,
+      N_ ("Give every layer that is factored a rank of its own, so that together they take RATIO of their "
+          "bytes and lose least"),
+      N_ ("RATIO") },
     { "presets", 0, 0, G_OPTION_ARG_NONE, &presets, N_ ("List the presets"), NULL },
     G_OPTION_ENTRY_NULL,
   };
@@ -82,10 +115,15 @@ run_plan (int argc, char **argv)
     status = cli_fail (error);
   else if (check != NULL)
     status = check_plan (check, model, as_json);
+  else if (ratio != 0 && !(ratio > 0 && ratio <= 1))
+    status = cli_misuse_text (_ ("--allocate takes a part between 0 and 1, such as 0.5."));
   else if ((plan = cli_plan_from_options (&options, model, &status)) != NULL)
     {
       g_autoptr (SwageCorpus) corpus = NULL;
-      if (options.calibration != NULL && !cli_open_calibration (&options, plan, model, &corpus, &error))
+      if ((options.calibration != NULL || ratio > 0)
+          && !cli_open_calibration (&options, plan, model, &corpus, &error))
+        status = cli_fail (error);
+      else if (ratio > 0 && !allocate (plan, model, corpus, ratio, &error))
         status = cli_fail (error);
       else if (output != NULL && strcmp (output, "-") != 0)
         status = swage_plan_save (plan, output, force, &error) && print_size (plan, model, &error)
@@ -109,5 +147,6 @@ const CliCommand cli_plan
             "An empty step (“blk.0.*=”) leaves layers as they are.\n\nExamples:\n"
             "  swage-cli plan MODEL --preset q4_k_m -o plan.json\n"
             "  swage-cli plan MODEL --rule 'blk.*=METHOD:key=value' --rule 'blk.0.*=' -o plan.json\n"
+            "  swage-cli plan MODEL --rule 'blk.*=METHOD:whiten=true' --allocate 0.5 -o plan.json\n"
             "  swage-cli plan --check plan.json MODEL"),
         run_plan };

@@ -28,33 +28,18 @@ print_result (const SwagePreviewResult *result, bool changed)
       printf (_ ("perplexity   %.4f ± %.4f\n"), result->perplexity, result->perplexity_stderr);
       printf (_ ("size         %s, %.3f bits per weight\n"), before, result->bits_per_weight);
     }
-  printf (
-      _ ("measured on  %" PRId64 " positions, protocol %s, context %d, %s, %.2f s, %.0f tokens/s\n"),
-      result->tokens, swage_protocol_get_id (result->protocol), result->context, result->device,
-      result->seconds, result->tokens_per_second);
-}
-
-/* --device: the CPU is the only one with compute so far; others are refused by name. */
-static bool
-check_device (const char *device, GError **error)
-{
-  if (device == NULL || strcmp (device, "cpu") == 0)
-    return true;
-  if (strcmp (device, "vulkan") == 0 || g_str_has_prefix (device, "vulkan:"))
-    g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_UNSUPPORTED,
-                 _ ("This build computes on the CPU alone; use --device cpu (“swage-cli devices” lists what "
-                    "the machine has)."));
-  else
-    g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_INVALID, _ ("“%s” is not a device: cpu or vulkan[:N]."),
-                 device);
-  return false;
+  printf (_ ("measured on  %" PRId64 " positions, protocol %s, context %d, %s, %.2f s, %.0f tokens/s\n"),
+          result->tokens, swage_protocol_get_id (result->protocol), result->context, result->device,
+          result->seconds, result->tokens_per_second);
 }
 
 static int
 preview (SwageModel *model, SwagePlan *plan, const CliPlanOptions *options, const char *text,
-         SwageProtocol protocol, int context, const char *cache, bool as_json)
+         SwageProtocol protocol, int context, const char *cache, const CliDeviceOptions *device,
+         uint64_t memory, bool as_json)
 {
   GError *error = NULL;
+  int status = CLI_DONE;
   SwageTokenizer *tokenizer = swage_model_get_tokenizer (model, &error);
   if (tokenizer == NULL)
     return cli_fail (error);
@@ -68,7 +53,10 @@ preview (SwageModel *model, SwagePlan *plan, const CliPlanOptions *options, cons
   g_autoptr (SwageCorpus) calibration = NULL;
   if (!cli_open_calibration (options, plan, model, &calibration, &error))
     return cli_fail (error);
-  g_autoptr (SwagePipeline) pipeline = swage_pipeline_new (model, NULL, 0, &error);
+  g_autoptr (SwageBackend) backend = cli_open_device (device, memory, &status);
+  if (backend == NULL)
+    return status;
+  g_autoptr (SwagePipeline) pipeline = swage_pipeline_new (model, backend, 0, &error);
   if (pipeline == NULL)
     return cli_fail (error);
   swage_pipeline_set_calibration (pipeline, calibration);
@@ -78,7 +66,8 @@ preview (SwageModel *model, SwagePlan *plan, const CliPlanOptions *options, cons
   if (!swage_preview_run (pipeline, plan, windows, protocol, NULL, NULL, cli_job (), &result, &error))
     return cli_fail (error);
   cli_progress_end ();
-  int status = CLI_DONE;
+  if (result.device_failure != NULL)
+    cli_tell_device_failure (result.device_failure);
   if (as_json)
     status = cli_print_json (swage_preview_result_to_json (&result));
   else
@@ -91,7 +80,9 @@ static int
 run_preview (int argc, char **argv)
 {
   CliPlanOptions options = { 0 };
-  g_autofree char *text = NULL, *protocol_id = NULL, *device = NULL, *cache = NULL;
+  g_autofree char *text = NULL, *protocol_id = NULL, *cache = NULL;
+  CliDeviceOptions device = { 0 };
+  uint64_t memory = 0;
   int context = 0;
   gboolean as_json = FALSE;
   const GOptionEntry entries[] = {
@@ -100,7 +91,7 @@ run_preview (int argc, char **argv)
     { "protocol", 0, 0, G_OPTION_ARG_STRING, &protocol_id, N_ ("hf (default) or llama.cpp"), N_ ("NAME") },
     { "context", 'c', 0, G_OPTION_ARG_INT, &context,
       N_ ("Tokens a window (hf: 2048, llama.cpp: 512, at most the model's)"), "N" },
-    { "device", 'd', 0, G_OPTION_ARG_STRING, &device, N_ ("cpu or vulkan[:N]"), N_ ("NAME") },
+    CLI_DEVICE_OPTIONS (device),
     { "cache", 0, 0, G_OPTION_ARG_FILENAME, &cache,
       N_ ("Keep hidden states in FOLDER, so that the next preview begins where plans differ"),
       N_ ("FOLDER") },
@@ -120,12 +111,13 @@ run_preview (int argc, char **argv)
     status = cli_misuse_text (_ ("“%s” is not a protocol; there are hf and llama.cpp."), protocol_id);
   else if (context < 0 || context == 1)
     status = cli_misuse_text (_ ("--context takes a number of tokens, 2 or more."));
-  else if (!check_device (device, &error))
-    status = error->code == SWAGE_ERROR_INVALID ? cli_misuse (error) : cli_fail (error);
+  else if (!cli_check_device (&device, &memory, &status))
+    ;
   else if ((model = swage_model_open (argv[1], &error)) == NULL)
     status = cli_fail (error);
   else if ((plan = cli_plan_from_options (&options, model, &status)) != NULL)
-    status = preview (model, plan, &options, text, protocol, context, cache, as_json);
+    status = preview (model, plan, &options, text, protocol, context, cache, &device, memory, as_json);
+  cli_device_options_clear (&device);
   cli_plan_options_clear (&options);
   return status;
 }

@@ -21,6 +21,7 @@ typedef enum
   SWAGE_ERROR_INVALID,     /* a plan, parameter or argument out of its range */
   SWAGE_ERROR_NUMERIC,     /* NaN, singular matrix: names the layer */
   SWAGE_ERROR_CANCELLED,   /* the user stopped the job */
+  SWAGE_ERROR_DEVICE,      /* a GPU failed; the same work can be done again on the CPU */
 } SwageError;
 
 /* Replace *error by one in SWAGE_ERROR, whose message names `path`, mapping errno-like G_FILE_ERROR and

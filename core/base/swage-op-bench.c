@@ -19,6 +19,7 @@ typedef struct
   SwageOpCall call;
   void *memory[SWAGE_OP_MAX_SRC + 1];
   int n_memory;
+  size_t args_bytes;
   bool failed;
   bool reads_only; /* the result's bytes do not count */
   bool by_bytes;   /* memory is the limit although the operator counts operations */
@@ -115,6 +116,7 @@ build_norm (Run *run, int64_t m, SwageType type)
   static const SwageNormArgs args = { 1e-5f };
   build_rows (run, HIDDEN, m, 1, 2);
   run->call.args = &args;
+  run->args_bytes = sizeof args;
 }
 
 static void
@@ -123,6 +125,7 @@ build_act (Run *run, int64_t m, SwageType type)
   static const SwageActArgs args = { SWAGE_ACT_GELU_TANH };
   build_rows (run, HIDDEN, m, 1, 0);
   run->call.args = &args;
+  run->args_bytes = sizeof args;
 }
 
 static void
@@ -134,6 +137,7 @@ build_rope (Run *run, int64_t m, SwageType type)
   run->call.src[1] = add_ints (run, m, 1, TOKENS);
   run->call.src[2] = add_random (run, SWAGE_TYPE_F32, 64, 1, 1, 1);
   run->call.args = &args;
+  run->args_bytes = sizeof args;
 }
 
 static void
@@ -144,6 +148,7 @@ build_attention (Run *run, int64_t n_seq, SwageType type)
   for (int i = 0; i < 3; i++)
     run->call.src[i] = add_random (run, SWAGE_TYPE_F32, 128, 32, TOKENS, n_seq);
   run->call.args = &args;
+  run->args_bytes = sizeof args;
 }
 
 static void
@@ -175,6 +180,7 @@ build_quant_act (Run *run, int64_t m, SwageType type)
   static const SwageQuantActArgs args = { SWAGE_QUANT_INT, SWAGE_SCOPE_TOKEN, 8, 1, 0 };
   build_rows (run, HIDDEN, m, 1, 0);
   run->call.args = &args;
+  run->args_bytes = sizeof args;
 }
 
 static void
@@ -204,6 +210,7 @@ build_histogram (Run *run, int64_t rows, SwageType type)
   run->call.src[0] = add_random (run, type, HIDDEN, rows, 1, 1);
   run->call.dst = add_tensor (run, SWAGE_TYPE_I64, 512 + 3, 2 * swage_pool_get_threads (), 1, 1);
   run->call.args = &args;
+  run->args_bytes = sizeof args;
   run->reads_only = true;
 }
 
@@ -336,22 +343,60 @@ count_bytes (const SwageView *v)
              : (double)swage_type_row_bytes (v->type, v->ne[0]) * (double)(v->ne[1] * v->ne[2] * v->ne[3]);
 }
 
+/* On the pool. */
+typedef struct
+{
+  const SwageOp *op;
+  const SwageOpCall *call;
+} PoolRun;
+
+static bool
+pool_begin (const SwageOp *op, const SwageOpCall *call, size_t args_bytes, void *user_data)
+{
+  *(PoolRun *)user_data = (PoolRun){ op, call };
+  return true;
+}
+
+static bool
+pool_run (void *user_data)
+{
+  swage_pool_run_op (((PoolRun *)user_data)->op, ((PoolRun *)user_data)->call);
+  return true;
+}
+
+static void
+pool_end (void *user_data)
+{
+}
+
 bool
 swage_op_bench_run (int i, SwageOpBenchResult *result)
+{
+  static const SwageOpBenchRunner pool = { pool_begin, pool_run, pool_end };
+  PoolRun run;
+
+  return swage_op_bench_run_with (i, 0, &pool, &run, result);
+}
+
+bool
+swage_op_bench_run_with (int i, int64_t rows, const SwageOpBenchRunner *runner, void *user_data,
+                         SwageOpBenchResult *result)
 {
   g_return_val_if_fail (i >= 0 && i < swage_op_bench_n (), false);
   const SwageOp *op = swage_op_find (benches[i].op);
   Run run = { 0 };
   bool good = false;
 
-  benches[i].build (&run, benches[i].rows, benches[i].type);
-  if (op != NULL && !run.failed)
+  rows = rows > 0 ? MIN (rows, benches[i].rows) : benches[i].rows;
+  benches[i].build (&run, rows, benches[i].type);
+  if (op != NULL && !run.failed && runner->begin (op, &run.call, run.args_bytes, user_data))
     {
       double begin = now (), best = INFINITY;
-      for (int n = 0; n < 3 || (n < 1000 && now () - begin < 0.25); n++)
+      good = true;
+      for (int n = 0; good && (n < 3 || (n < 1000 && now () - begin < 0.25)); n++)
         {
           double start = now ();
-          swage_pool_run_op (op, &run.call);
+          good = runner->run (user_data);
           best = MIN (best, now () - start);
         }
       result->seconds = best;
@@ -361,8 +406,8 @@ swage_op_bench_run (int i, SwageOpBenchResult *result)
         if (benches[i].build != build_embed || s > 0)
           result->bytes += count_bytes (&run.call.src[s]);
         else /* the rows that are asked for */
-          result->bytes += (double)swage_type_row_bytes (benches[i].type, HIDDEN) * (double)benches[i].rows;
-      good = true;
+          result->bytes += (double)swage_type_row_bytes (benches[i].type, HIDDEN) * (double)rows;
+      runner->end (user_data);
     }
   for (int m = 0; m < run.n_memory; m++)
     g_free (run.memory[m]);

@@ -107,3 +107,23 @@ swage_backend_sync (SwageBackend *backend, GError **error)
 {
   return backend->klass->sync (backend, error);
 }
+
+void
+swage_backend_get_counters (SwageBackend *backend, SwageBackendCounters *counters)
+{
+  *counters = (SwageBackendCounters){ 0 };
+  if (backend->klass->get_counters != NULL)
+    backend->klass->get_counters (backend, counters);
+}
+
+uint64_t
+swage_backend_get_memory_limit (SwageBackend *backend)
+{
+  return backend->klass->get_memory_limit != NULL ? backend->klass->get_memory_limit (backend) : 0;
+}
+
+bool
+swage_backend_is_host (SwageBackend *backend)
+{
+  return backend->klass->wrap != NULL;
+}

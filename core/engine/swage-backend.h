@@ -48,6 +48,19 @@ SwageBackend *swage_backend_ref (SwageBackend *backend);
 void swage_backend_unref (SwageBackend *backend);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (SwageBackend, swage_backend_unref)
 
+/* What went on since the backend was made. A CPU has zeros. */
+typedef struct {
+  uint64_t uploaded_bytes, downloaded_bytes;
+  uint64_t dispatches;                      /* operators run on the device */
+  uint64_t cpu_fallback_ops;                /* operators that the device has no program for, run on the CPU */
+  uint64_t device_bytes, device_peak_bytes; /* memory allocated on the device */
+} SwageBackendCounters;
+void swage_backend_get_counters (SwageBackend *backend, SwageBackendCounters *counters);
+/* Bytes of memory that the backend may use; 0: no limit of its own. Who works in slices makes them smaller for a small one. */
+uint64_t swage_backend_get_memory_limit (SwageBackend *backend);
+/* Whether operators run on host memory: wrapping works, and imports are not copied. */
+bool swage_backend_is_host (SwageBackend *backend);
+
 /* The CPU: every operator of the table, on the worker pool. Never NULL; gives a reference to the one there is. */
 SwageBackend *swage_backend_cpu (void);
 
@@ -63,6 +76,8 @@ typedef struct {
   bool (*sync) (SwageBackend *backend, GError **error);
   void (*free) (SwageBackend *backend);
   SwageBuffer *(*wrap) (SwageBackend *backend, void *memory, size_t bytes);   /* NULL: cannot */
+  void (*get_counters) (SwageBackend *backend, SwageBackendCounters *counters);  /* NULL: zeros */
+  uint64_t (*get_memory_limit) (SwageBackend *backend);                          /* NULL: none */
 } SwageBackendClass;
 /* Fill in the common part; `buffer` then holds a reference to its backend. free_buffer is called with the last reference and frees
  * the memory of the struct too. Both structs stand first in the backend's own. */

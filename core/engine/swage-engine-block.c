@@ -294,6 +294,15 @@ attend (Slice *s, SwageArray x, SwageBuffer *work, GError **error)
         return false;
     }
 
+  /* what is kept for later tokens: keys rotated, values as they are */
+  const SwageBoundLinear *linear = s->block->linear;
+  bool fused = linear[SWAGE_ROLE_ATTN_QKV].linear != NULL;
+  if (!swage_bound_linear_keep (s->engine, &linear[fused ? SWAGE_ROLE_ATTN_QKV : SWAGE_ROLE_ATTN_K], k,
+                                s->n_tok, error)
+      || !swage_bound_linear_keep (s->engine, &linear[fused ? SWAGE_ROLE_ATTN_QKV : SWAGE_ROLE_ATTN_V], v,
+                                   s->n_tok, error))
+    return false;
+
   SwageAttentionArgs args
       = { .scale = (float)(1.0 / sqrt ((double)head_dim)), .window = (uint32_t)c->sliding_window };
   SwageDispatch d = { .dst = o, .src = { q, k, v }, .args = &args, .args_bytes = sizeof args };
@@ -381,12 +390,15 @@ run_slice (Slice *s, float *h, GError **error)
 
 /* ---- all slices ---- */
 
-/* Tokens of a slice at most, from the shape of the model alone. */
+/* Tokens of a slice at most, from the shape of the model, and from the memory of a small device. */
 static int64_t
-get_slice_tokens (const SwageConfig *c)
+get_slice_tokens (SwageEngine *engine)
 {
-  size_t row = ((size_t)c->n_embd + work_row (c)) * sizeof (float);
+  const SwageConfig *c = engine->config;
+  size_t row = ((size_t)c->n_embd + work_row (c)) * sizeof (float), limit = swage_engine_get_slice_bytes (engine);
 
+  if (limit / (row + (size_t)c->n_embd * sizeof (float)) < SLICE_TOKENS_MIN)
+    return MAX ((int64_t)(limit / (row + (size_t)c->n_embd * sizeof (float))), 1);
   return (int64_t)CLAMP (SLICE_BYTES / row / SLICE_TOKENS_MIN * SLICE_TOKENS_MIN, SLICE_TOKENS_MIN,
                          SLICE_TOKENS);
 }
@@ -418,7 +430,7 @@ run_all (SwageEngine *engine, const BoundBlock *bound, int index, int64_t n_seq,
 {
   const SwageConfig *c = engine->config;
   Slice s = { .engine = engine, .block = bound, .tap = tap, .user_data = user_data };
-  int64_t slice_tokens = get_slice_tokens (c), row = (int64_t)n_tok * c->n_embd;
+  int64_t slice_tokens = get_slice_tokens (engine), row = (int64_t)n_tok * c->n_embd;
   size_t kv_row = (size_t)c->n_kv_heads * (size_t)c->head_dim * sizeof (float);
 
   if (kv != NULL)

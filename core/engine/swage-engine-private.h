@@ -12,6 +12,7 @@
 typedef enum
 {
   OP_MATMUL,
+  OP_BCQ_MATMUL,
   OP_SPARSE_MATMUL,
   OP_TRANSFORM,
   OP_ROTATE,
@@ -39,6 +40,7 @@ typedef enum
   SPACE_TRANSFORMED, /* T·x */
   SPACE_QUANTIZED,   /* Qa(T·x) */
   SPACE_RANK,        /* T·x·A */
+  SPACE_TURNED,      /* (U1 ⊗ U2)ᵀ·(Qa(T·x)·Ŵᵀ) */
   SPACE_IDS,
   SPACE_POSITIONS,
   N_SPACES
@@ -82,6 +84,8 @@ swage_array_f32 (SwageBuffer *buffer, size_t offset, int64_t ne0, int64_t ne1)
 /* At least `bytes` of working space; contents undefined. Borrowed. */
 SwageBuffer *swage_engine_get_space (SwageEngine *engine, SwageEngineSpace space, size_t bytes,
                                      GError **error);
+/* Working space that one slice may take, by what the backend has. */
+size_t swage_engine_get_slice_bytes (SwageEngine *engine);
 /* Run an operator, then look whether the job was cancelled. */
 bool swage_engine_run (SwageEngine *engine, SwageEngineOp op, const SwageDispatch *dispatch, GError **error);
 /* A buffer with `n` bytes of memory that outlives it. */
@@ -120,8 +124,9 @@ typedef struct
   const SwageLinear *linear; /* borrowed */
   SwageBoundWeight weight, a, b;
   SwageBuffer *bias;
-  SwageArray scale, shift, permutation, q1, q2;
-  SwageArray outliers;
+  SwageArray scale, shift, permutation, q1, q2, u1, u2;
+  SwageArray outliers, ranges;
+  SwageArray out_ranges; /* of linear->out_quant */
   SwageBuffer *row_start, *column;
   SwageArray values;
 } SwageBoundLinear;
@@ -135,11 +140,15 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (SwageBoundLinear, swage_bound_linear_clear)
 typedef struct
 {
   SwageArray x, quantized, rank;
+  SwageArray turned; /* all outputs of Ŵ, turned back; where the layer does so */
 } SwageLinearInput;
 /* x [n_in × n], contiguous; a per-tensor quantizer takes every `tensor_rows` rows for one tensor. The result
  * is good until the next call. */
 bool swage_bound_linear_prepare (SwageEngine *engine, const SwageBoundLinear *bound, SwageArray x,
                                  int64_t tensor_rows, SwageLinearInput *in, GError **error);
+/* x [rows of tokens] ← what attention keeps of it, where the layer has a quantizer for that; in place. */
+bool swage_bound_linear_keep (SwageEngine *engine, const SwageBoundLinear *bound, SwageArray x,
+                              int64_t tensor_rows, GError **error);
 /* dst [n_rows × n] ← outputs [row0, row0 + n_rows) of the layer; `accumulate` adds to what is there. */
 bool swage_bound_linear_apply (SwageEngine *engine, const SwageBoundLinear *bound, const SwageLinearInput *in,
                                int64_t row0, int64_t n_rows, SwageArray dst, bool accumulate, GError **error);

@@ -17,6 +17,7 @@
 
 static const char *const op_ids[N_OPS] = {
   [OP_MATMUL] = "matmul",     [OP_SPARSE_MATMUL] = "sparse_matmul", [OP_TRANSFORM] = "transform",
+  [OP_BCQ_MATMUL] = "bcq_matmul",
   [OP_ROTATE] = "rotate",     [OP_QUANT_ACT] = "quant_act",         [OP_EMBED] = "embed",
   [OP_ADD] = "add",           [OP_RMS_NORM] = "rms_norm",           [OP_LAYER_NORM] = "layer_norm",
   [OP_ROPE] = "rope",         [OP_ATTENTION] = "attention",         [OP_ACT] = "act",
@@ -80,6 +81,14 @@ swage_engine_get_space (SwageEngine *engine, SwageEngineSpace space, size_t byte
   return engine->space[space];
 }
 
+size_t
+swage_engine_get_slice_bytes (SwageEngine *engine)
+{
+  uint64_t limit = swage_backend_get_memory_limit (engine->backend);
+
+  return limit > 0 ? (size_t)MIN (limit / 6, SIZE_MAX / 2) : SIZE_MAX / 2;
+}
+
 bool
 swage_engine_run (SwageEngine *engine, SwageEngineOp op, const SwageDispatch *dispatch, GError **error)
 {
@@ -90,8 +99,16 @@ swage_engine_run (SwageEngine *engine, SwageEngineOp op, const SwageDispatch *di
 SwageBuffer *
 swage_engine_import (SwageEngine *engine, const void *memory, size_t n, GError **error)
 {
-  g_autoptr (GBytes) bytes = g_bytes_new_static (memory, n);
-  return swage_backend_import (engine->backend, bytes, error);
+  if (swage_backend_is_host (engine->backend))
+    {
+      g_autoptr (GBytes) bytes = g_bytes_new_static (memory, n);
+      return swage_backend_import (engine->backend, bytes, error);
+    }
+  /* A device may keep imports for later, which asks for memory that nobody else writes to. */
+  SwageBuffer *buffer = swage_backend_alloc (engine->backend, n, error);
+  if (buffer != NULL && !swage_buffer_upload (buffer, 0, memory, n, error))
+    g_clear_pointer (&buffer, swage_buffer_unref);
+  return buffer;
 }
 
 bool
@@ -253,7 +270,8 @@ run_rows (SwageEngine *engine, const SwageLinear *linear, const float *norm_weig
 {
   int64_t n_in = linear->n_in, n_out = linear->n_out;
   bool per_tensor = linear->act_quant != NULL && linear->act_quant->scope == SWAGE_ACT_PER_TENSOR;
-  int64_t step = per_tensor ? n : SLICE_ROWS; /* one range for all rows there */
+  size_t limit = swage_engine_get_slice_bytes (engine), row = (size_t)(2 * n_in + n_out) * sizeof (float);
+  int64_t step = per_tensor ? n : CLAMP ((int64_t)(limit / row), 1, SLICE_ROWS); /* one range for all rows there */
   g_auto (SwageBoundLinear) bound = { 0 };
   SwageBuffer *weight = NULL, *bias = NULL;
   bool ok = swage_bound_linear_init (engine, &bound, linear, error);

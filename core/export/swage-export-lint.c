@@ -69,6 +69,12 @@ foreign_part (const SwageLinearSpec *spec)
     return _ ("separately kept sparse values");
   if (spec->parts & SWAGE_PART_PACKED && spec->weight.type == SWAGE_TYPE_INT)
     return _ ("plain integer groups");
+  if (spec->parts & SWAGE_PART_PACKED && spec->weight.type == SWAGE_TYPE_LUT)
+    return _ ("a table of values for each row");
+  if (spec->parts & SWAGE_PART_PACKED && spec->weight.type == SWAGE_TYPE_BCQ)
+    return _ ("binary codes");
+  if (spec->parts & SWAGE_PART_PACKED && spec->weight.type == SWAGE_TYPE_TT)
+    return _ ("tensor trains");
   return NULL;
 }
 
@@ -168,6 +174,18 @@ lint_layer (Lint *lint, const SwageTensor *layer, const SwageLinearSpec *spec)
     add (lint, SWAGE_LINT_ERROR, layer->name,
          g_strdup_printf (_ ("%s cannot hold a quantizer of activations."), gguf ? "GGUF" : "transformers"),
          _ ("Remove the step that quantizes activations from its recipe."));
+  if (spec->parts & SWAGE_PART_OUT_QUANT)
+    add (lint, SWAGE_LINT_ERROR, layer->name,
+         g_strdup_printf (_ ("%s cannot hold a quantizer of keys and values; it is a setting of the program "
+                             "that runs the model."),
+                          gguf ? "GGUF" : "transformers"),
+         _ ("Remove that step from its recipe, and give the program's own option when running it."));
+  if (spec->parts & SWAGE_PART_TRANSFORM && spec->shifts)
+    add (lint, SWAGE_LINT_ERROR, layer->name,
+         g_strdup (
+             _ ("The recipe shifts the layer's input, which neither its matrix nor the norm before it can "
+                "take up.")),
+         _ ("Turn off the shift in the step that transforms the input."));
   if (spec->parts & SWAGE_PART_BIAS && !had_bias && (!gguf || at->bias == SWAGE_BIAS_NONE))
     add (lint, SWAGE_LINT_ERROR, layer->name,
          g_strdup (_ ("The recipe gives the layer a bias, for which the architecture has no place.")),

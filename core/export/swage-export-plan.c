@@ -28,9 +28,17 @@ get_layer (const char *name, SwageJob *job, gpointer user_data, GError **error)
   return swage_pipeline_get_layer (run->pipeline, run->plan, name, job, error);
 }
 
+static bool
+get_floats (const SwageTensor *tensor, float *values, SwageJob *job, gpointer user_data, GError **error)
+{
+  SwageExportPlan *run = user_data;
+  return run->pipeline == NULL
+         || swage_pipeline_fold_floats (run->pipeline, run->plan, tensor, values, job, error);
+}
+
 void
 swage_export_plan_init (SwageExportPlan *run, SwageModel *model, SwagePipeline *pipeline, SwagePlan *plan)
 {
   *run = (SwageExportPlan){ .model = model, .pipeline = pipeline, .plan = plan };
-  run->source = (SwageExportSource){ .spec = get_spec, .layer = get_layer, .user_data = run };
+  run->source = (SwageExportSource){ .spec = get_spec, .layer = get_layer, .user_data = run, .floats = get_floats };
 }

@@ -62,7 +62,9 @@ source_row (const Dense *dense, int64_t row)
 static void
 add_sparse (const SwageSparse *sparse, int64_t row, double *sum)
 {
-  for (int64_t i = sparse->row_start[row]; i < sparse->row_start[row + 1]; i++)
+  const uint32_t *columns;
+  int64_t n, first = swage_sparse_get_row (sparse, row, &n, &columns);
+  for (int64_t i = first; i < first + n; i++)
     {
       uint16_t half;
       float value;
@@ -73,7 +75,7 @@ add_sparse (const SwageSparse *sparse, int64_t row, double *sum)
         }
       else
         memcpy (&value, (const uint8_t *)sparse->values + 4 * i, 4);
-      sum[sparse->column[i]] += (double)value;
+      sum[columns[i - first]] += (double)value;
     }
 }
 
@@ -145,7 +147,12 @@ write_dense (SwageExportRun *run, const SwageExportEntry *entry, const SwageLine
       return false;
     }
   if (linear->transform != NULL)
-    dense.effective = effective = swage_linear_get_effective (linear);
+    {
+      /* what neighbours have taken up is in their tensors */
+      g_autoptr (SwageLinear) bare = swage_linear_dup (linear);
+      swage_linear_clear_absorbed (bare);
+      dense.effective = effective = swage_linear_get_effective (bare);
+    }
   else if (linear->a != NULL)
     dense.a = a = swage_weight_decode_all (linear->a);
 
@@ -233,7 +240,7 @@ fetch_layer (SwageExportRun *run, const SwageExportEntry *entry, SwageJob *job, 
   bool plain
       = linear->weight != NULL && linear->a == NULL && linear->sparse == NULL && linear->transform == NULL;
   if (linear->n_out != spec->n_out || linear->n_in != spec->n_in || linear->act_quant != NULL
-      || (linear->bias != NULL) != ((spec->parts & SWAGE_PART_BIAS) != 0)
+      || linear->out_quant != NULL || (linear->bias != NULL) != ((spec->parts & SWAGE_PART_BIAS) != 0)
       || (!entry->dense && (!plain || linear->weight->type != entry->type)))
     {
       g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_FAILED,
@@ -259,6 +266,17 @@ write_tensor (SwageExportRun *run, const SwageExportEntry *entry, const SwageLin
       return write_floats (run, entry, linear->bias, linear->n_out, write, writer, job, error);
     case SWAGE_ENTRY_FLOATS:
       values = swage_model_load_floats (run->model, entry->tensor, &n, error);
+      if (values != NULL && run->source != NULL && run->source->floats != NULL)
+        {
+          /* a norm that takes up what its layers fold into it: they are made now, and remembered */
+          double from = run->total > 0 ? (double)run->done / (double)run->total : 0;
+          g_autofree char *stage = g_strdup_printf (_ ("Preparing %s"), entry->tensor->name);
+          swage_job_push (job, from, stage);
+          bool good = run->source->floats (entry->tensor, values, job, run->source->user_data, error);
+          swage_job_pop (job);
+          if (!good)
+            return false;
+        }
       return values != NULL && write_floats (run, entry, values, n, write, writer, job, error);
     case SWAGE_ENTRY_FACTORS:
       {

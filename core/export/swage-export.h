@@ -36,6 +36,8 @@ typedef struct
   /* The layer itself, a new reference: asked for in the order of swage_model_get_layer(), once each. `job` is for stepping only. */
   SwageLinear *(*layer) (const char *name, SwageJob *job, gpointer user_data, GError **error);
   gpointer user_data;
+  /* A vector that is no layer's, loaded from the model, is to be as the layers want it: changed in place. NULL: as it is. */
+  bool (*floats) (const SwageTensor *tensor, float *values, SwageJob *job, gpointer user_data, GError **error);
 } SwageExportSource;
 
 typedef struct

@@ -15,13 +15,15 @@ typedef enum {
   SWAGE_PART_TRANSFORM = 1 << 4,
   SWAGE_PART_ACT_QUANT = 1 << 5,
   SWAGE_PART_BIAS      = 1 << 6,
+  SWAGE_PART_OUT_QUANT = 1 << 7,  /* keys or values quantized as they are kept */
 } SwageParts;
 
 /* How one matrix is stored. */
 typedef struct {
   SwageType type;
-  int bits, group_size;      /* SWAGE_TYPE_INT alone */
+  int bits, group_size;      /* layouts alone */
   bool symmetric;
+  int stat_bits, stat_group; /* SWAGE_TYPE_INT with scales in two levels; 0: as they are */
 } SwageStorage;
 
 typedef struct {
@@ -33,8 +35,12 @@ typedef struct {
   SwageStorage a, b;
   int64_t n_sparse;          /* values in S */
   SwageType sparse_type;
+  int64_t sparse_columns;    /* of a column-wise S; 0: compressed sparse row */
   uint64_t transform_bytes;
   int n_act_outliers;
+  uint64_t act_bytes;        /* numbers of the quantizers beside outlier columns: clusters, static ranges */
+  bool shifts;               /* the transform has a shift */
+  bool no_input;             /* rows are looked up by number and never multiplied: nothing to collect statistics of */
   double sparsity;           /* share of zeros in Ŵ that a pruning step put there: 0..1 */
   bool exact;                /* FALSE: rank or counts depend on the data; bytes are then an upper bound */
 } SwageLinearSpec;

@@ -31,8 +31,8 @@ swage_linear_new (const char *name, SwageWeight *weight, float *bias)
   return linear;
 }
 
-static void
-transform_free (SwageTransform *t)
+void
+swage_transform_free (SwageTransform *t)
 {
   if (t == NULL)
     return;
@@ -41,6 +41,8 @@ transform_free (SwageTransform *t)
   g_free (t->permutation);
   g_free (t->q1);
   g_free (t->q2);
+  g_free (t->u1);
+  g_free (t->u2);
   g_free (t);
 }
 
@@ -55,15 +57,28 @@ transform_dup (const SwageTransform *t, int64_t n_in)
   copy->permutation = g_memdup2 (t->permutation, n * sizeof (int32_t));
   copy->q1 = g_memdup2 (t->q1, (size_t)t->q1_n * (size_t)t->q1_n * sizeof (float));
   copy->q2 = g_memdup2 (t->q2, (size_t)t->q2_n * (size_t)t->q2_n * sizeof (float));
+  copy->u1 = g_memdup2 (t->u1, (size_t)t->u1_n * (size_t)t->u1_n * sizeof (float));
+  copy->u2 = g_memdup2 (t->u2, (size_t)t->u2_n * (size_t)t->u2_n * sizeof (float));
   return copy;
 }
 
-static void
-act_quant_free (SwageActQuant *q)
+uint64_t
+swage_act_quant_get_bytes (const SwageActQuant *q)
+{
+  if (q == NULL)
+    return 0;
+  return (uint64_t)q->n_outliers * sizeof (int32_t) + (uint64_t)q->n_ranges * 2 * sizeof (float)
+         + (q->n_clusters > 0 ? (uint64_t)(q->n_clusters + 1) * sizeof (int32_t) : 0);
+}
+
+void
+swage_act_quant_free (SwageActQuant *q)
 {
   if (q == NULL)
     return;
   g_free (q->outliers);
+  g_free (q->cluster_start);
+  g_free (q->ranges);
   g_free (q);
 }
 
@@ -73,6 +88,8 @@ act_quant_dup (const SwageActQuant *q)
   SwageActQuant *copy = g_memdup2 (q, sizeof *q);
 
   copy->outliers = g_memdup2 (q->outliers, (size_t)q->n_outliers * sizeof (int32_t));
+  copy->cluster_start = g_memdup2 (q->cluster_start, (size_t)(q->n_clusters + 1) * sizeof (int32_t));
+  copy->ranges = g_memdup2 (q->ranges, (size_t)q->n_ranges * 2 * sizeof (float));
   return copy;
 }
 
@@ -100,7 +117,7 @@ sparse_dup (const SwageSparse *s)
   size_t n = (size_t)s->n_values;
 
   copy->row_start = g_memdup2 (s->row_start, (size_t)(s->rows + 1) * sizeof (int64_t));
-  copy->column = g_memdup2 (s->column, n * sizeof (uint32_t));
+  copy->column = g_memdup2 (s->column, (size_t)swage_sparse_get_n_columns (s) * sizeof (uint32_t));
   copy->values = g_memdup2 (s->values, n * sparse_value_bytes (s->type));
   return copy;
 }
@@ -117,6 +134,11 @@ swage_linear_dup (const SwageLinear *linear)
     copy->transform = transform_dup (linear->transform, linear->n_in);
   if (linear->act_quant != NULL)
     copy->act_quant = act_quant_dup (linear->act_quant);
+  if (linear->out_quant != NULL)
+    copy->out_quant = act_quant_dup (linear->out_quant);
+  copy->absorbed_in = g_memdup2 (linear->absorbed_in, (size_t)linear->n_in * sizeof (float));
+  copy->absorbed_shift = g_memdup2 (linear->absorbed_shift, (size_t)linear->n_in * sizeof (float));
+  copy->absorbed_out = g_memdup2 (linear->absorbed_out, (size_t)linear->n_out * sizeof (float));
   if (linear->weight != NULL)
     copy->weight = swage_weight_ref (linear->weight);
   if (linear->a != NULL)
@@ -127,6 +149,14 @@ swage_linear_dup (const SwageLinear *linear)
     copy->sparse = sparse_dup (linear->sparse);
   copy->bias = g_memdup2 (linear->bias, (size_t)linear->n_out * sizeof (float));
   return copy;
+}
+
+void
+swage_linear_clear_absorbed (SwageLinear *linear)
+{
+  g_clear_pointer (&linear->absorbed_in, g_free);
+  g_clear_pointer (&linear->absorbed_shift, g_free);
+  g_clear_pointer (&linear->absorbed_out, g_free);
 }
 
 SwageLinear *
@@ -141,8 +171,10 @@ linear_clear (gpointer box)
   SwageLinear *linear = box;
 
   g_free (linear->name);
-  transform_free (linear->transform);
-  act_quant_free (linear->act_quant);
+  swage_transform_free (linear->transform);
+  swage_act_quant_free (linear->act_quant);
+  swage_act_quant_free (linear->out_quant);
+  swage_linear_clear_absorbed (linear);
   swage_weight_unref (linear->weight);
   swage_weight_unref (linear->a);
   swage_weight_unref (linear->b);
@@ -205,8 +237,9 @@ swage_linear_get_bytes (const SwageLinear *linear)
   if (linear->sparse != NULL)
     {
       const SwageSparse *s = linear->sparse;
-      n += (uint64_t)(s->rows + 1) * sizeof (int64_t);
-      n += (uint64_t)s->n_values * (sizeof (uint32_t) + sparse_value_bytes (s->type));
+      n += s->row_start != NULL ? (uint64_t)(s->rows + 1) * sizeof (int64_t) : 0;
+      n += (uint64_t)swage_sparse_get_n_columns (s) * sizeof (uint32_t)
+           + (uint64_t)s->n_values * sparse_value_bytes (s->type);
     }
   if (linear->transform != NULL)
     {
@@ -215,9 +248,10 @@ swage_linear_get_bytes (const SwageLinear *linear)
       n += t->permutation != NULL ? n_in * 4 : 0;
       n += t->q1 != NULL ? (uint64_t)t->q1_n * (uint64_t)t->q1_n * 4 : 0;
       n += t->q2 != NULL ? (uint64_t)t->q2_n * (uint64_t)t->q2_n * 4 : 0;
+      n += t->u1 != NULL ? (uint64_t)t->u1_n * (uint64_t)t->u1_n * 4 : 0;
+      n += t->u2 != NULL ? (uint64_t)t->u2_n * (uint64_t)t->u2_n * 4 : 0;
     }
-  if (linear->act_quant != NULL)
-    n += (uint64_t)linear->act_quant->n_outliers * sizeof (int32_t);
+  n += swage_act_quant_get_bytes (linear->act_quant) + swage_act_quant_get_bytes (linear->out_quant);
   if (linear->bias != NULL)
     n += (uint64_t)linear->n_out * sizeof (float);
   return n;
@@ -231,8 +265,59 @@ swage_linear_get_parameters (const SwageLinear *linear)
 
 typedef struct
 {
+  float *m;
+  int64_t cols;
+  const float *u1, *u2;
+  int64_t n1, n2;
+  bool transposed;
+} Turn;
+
+/* Some columns: first along the inner index of a row's number (U2), then along the outer (U1). */
+static void
+turn_columns (int64_t begin, int64_t end, int worker, void *user_data)
+{
+  const Turn *t = user_data;
+  int64_t width = end - begin, n = t->n1 * t->n2;
+  g_autofree double *half = g_new0 (double, (size_t)(n * width));
+  g_autofree double *sum = g_new (double, (size_t)width);
+
+  for (int64_t i = 0; i < n; i++)
+    for (int64_t k = 0; k < t->n2; k++)
+      {
+        int64_t j = i % t->n2;
+        double u = (double)(t->transposed ? t->u2[k * t->n2 + j] : t->u2[j * t->n2 + k]);
+        const float *row = t->m + (i - j + k) * t->cols + begin;
+        for (int64_t c = 0; c < width; c++)
+          half[i * width + c] += u * (double)row[c];
+      }
+  for (int64_t i = 0; i < n; i++)
+    {
+      int64_t outer = i / t->n2, j = i % t->n2;
+      memset (sum, 0, (size_t)width * sizeof (double));
+      for (int64_t k = 0; k < t->n1; k++)
+        {
+          double u = (double)(t->transposed ? t->u1[k * t->n1 + outer] : t->u1[outer * t->n1 + k]);
+          for (int64_t c = 0; c < width; c++)
+            sum[c] += u * half[(k * t->n2 + j) * width + c];
+        }
+      for (int64_t c = 0; c < width; c++)
+        t->m[i * t->cols + begin + c] = (float)sum[c];
+    }
+}
+
+void
+swage_linear_rotate_rows (float *m, int64_t cols, const float *u1, int n1, const float *u2, int n2,
+                          bool transposed)
+{
+  Turn t = { m, cols, u1, u2, n1, n2, transposed };
+  swage_pool_run (cols, 64, turn_columns, &t);
+}
+
+typedef struct
+{
   const SwageLinear *linear;
   float *a;            /* decoded, rank × n_in, or NULL */
+  float *turned;       /* all of Ŵ with its product turned back, or NULL where nothing turns it */
   const int32_t *rows; /* which rows are wanted; NULL: all */
   float *effective;
 } Effective;
@@ -281,7 +366,9 @@ effective_rows (int64_t begin, int64_t end, int worker, void *user_data)
     {
       int64_t r = e->rows != NULL ? e->rows[k] : k;
       float *dst = e->effective + k * n;
-      if (linear->weight != NULL)
+      if (e->turned != NULL)
+        memcpy (dst, e->turned + r * n, (size_t)n * sizeof (float));
+      else if (linear->weight != NULL)
         swage_weight_decode (linear->weight, r, r + 1, dst);
       for (int64_t i = 0; i < n; i++)
         row[i] = linear->weight != NULL ? (double)dst[i] : 0.0;
@@ -309,13 +396,16 @@ effective_rows (int64_t begin, int64_t end, int worker, void *user_data)
       if (linear->sparse != NULL)
         {
           const SwageSparse *s = linear->sparse;
-          for (int64_t j = s->row_start[r]; j < s->row_start[r + 1]; j++)
-            row[s->column[j]] += s->type == SWAGE_TYPE_F16
+          const uint32_t *columns;
+          int64_t n_values, first = swage_sparse_get_row (s, r, &n_values, &columns);
+          for (int64_t j = first; j < first + n_values; j++)
+            row[columns[j - first]] += s->type == SWAGE_TYPE_F16
                                      ? (double)swage_f16_to_f32 (((const uint16_t *)s->values)[j])
                                      : (double)((const float *)s->values)[j];
         }
+      double out = linear->absorbed_out != NULL ? (double)linear->absorbed_out[r] : 1;
       for (int64_t i = 0; i < n; i++)
-        dst[i] = (float)row[i];
+        dst[i] = (float)(row[i] * (linear->absorbed_in != NULL ? (double)linear->absorbed_in[i] : 1) / out);
     }
 }
 
@@ -325,14 +415,22 @@ swage_linear_get_effective_rows (const SwageLinear *linear, const int32_t *rows,
   Effective e = { .linear = linear, .rows = rows, .effective = dst };
 
   e.a = linear->a != NULL ? swage_weight_decode_all (linear->a) : NULL;
+  if (linear->transform != NULL && linear->transform->u1 != NULL && linear->weight != NULL)
+    {
+      const SwageTransform *t = linear->transform;
+      e.turned = swage_weight_decode_all (linear->weight);
+      swage_linear_rotate_rows (e.turned, linear->n_in, t->u1, t->u1_n, t->u2, t->u2_n, true);
+    }
   swage_pool_run (n, 16, effective_rows, &e);
   g_free (e.a);
+  g_free (e.turned);
 }
 
 float *
 swage_linear_get_effective (const SwageLinear *linear)
 {
-  if (linear->weight != NULL && linear->a == NULL && linear->sparse == NULL && linear->transform == NULL)
+  if (linear->weight != NULL && linear->a == NULL && linear->sparse == NULL && linear->transform == NULL
+      && linear->absorbed_in == NULL && linear->absorbed_out == NULL)
     return swage_weight_decode_all (linear->weight);
 
   float *effective = g_malloc_n ((size_t)linear->n_out, (size_t)linear->n_in * sizeof (float));

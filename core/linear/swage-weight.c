@@ -7,6 +7,7 @@
 #include "core/linear/swage-weight.h"
 
 #include "core/base/swage-pool.h"
+#include "kernels/swage-layout.h"
 
 /* Elements worth a trip through the pool: below this, handing out work costs more than decoding. */
 #define CHUNK_ELEMENTS 16384
@@ -58,6 +59,77 @@ swage_weight_new_int (int64_t rows, int64_t cols, int bits, int group_size, bool
   w->symmetric = symmetric;
   w->scales = scales;
   w->zeros = zeros;
+  return w;
+}
+
+SwageWeight *
+swage_weight_new_int_two_level (int64_t rows, int64_t cols, int bits, int group_size, int stat_bits,
+                                int stat_group, GBytes *codes, GBytes *steps, GBytes *levels, GBytes *zeros)
+{
+  g_assert (stat_bits >= 1 && stat_bits <= 8 && stat_group >= 1);
+
+  int64_t groups = swage_int_groups (cols, group_size);
+  size_t n = (size_t)rows * (size_t)groups, n_steps = (size_t)((rows + stat_group - 1) / stat_group * groups);
+  g_assert (g_bytes_get_size (levels) >= n && g_bytes_get_size (steps) / (2 * sizeof (uint16_t)) >= n_steps);
+
+  const uint8_t *level = g_bytes_get_data (levels, NULL);
+  const uint16_t *step = g_bytes_get_data (steps, NULL);
+  uint16_t *scales = g_new (uint16_t, n);
+  for (int64_t r = 0; r < rows; r++)
+    for (int64_t g = 0; g < groups; g++)
+      {
+        const uint16_t *pair = step + 2 * (r / stat_group * groups + g);
+        scales[r * groups + g] = swage_f32_to_f16 (
+            swage_f16_to_f32 (pair[0]) + swage_f16_to_f32 (pair[1]) * (float)level[r * groups + g]);
+      }
+  SwageWeight *w = swage_weight_new_int (rows, cols, bits, group_size, false, codes,
+                                         g_bytes_new_take (scales, n * sizeof (uint16_t)), zeros);
+  w->stat_bits = stat_bits;
+  w->stat_group = stat_group;
+  w->levels = levels;
+  w->steps = steps;
+  return w;
+}
+
+uint64_t
+swage_weight_count_two_level_bytes (int bits, int group_size, int stat_bits, int stat_group, int64_t rows,
+                                    int64_t cols)
+{
+  uint64_t groups, n, n_steps, codes;
+
+  if (rows <= 0 || cols <= 0 || group_size < 1 || stat_group < 1)
+    return 0;
+  groups = (uint64_t)swage_int_groups (cols, group_size);
+  n_steps = ((uint64_t)rows + (uint64_t)stat_group - 1) / (uint64_t)stat_group * groups;
+  if (!g_uint64_checked_mul (&n, (uint64_t)rows, groups)
+      || !g_uint64_checked_mul (&codes, (uint64_t)rows, swage_int_row_bytes (cols, bits))
+      || n > G_MAXUINT64 / 32)
+    return 0;
+  return codes + (n * (uint64_t)(bits + stat_bits) + 7) / 8 + n_steps * 2 * sizeof (uint16_t);
+}
+
+SwageWeight *
+swage_weight_new_layout (SwageType type, int64_t rows, int64_t cols, int bits, int group_size, bool symmetric,
+                         GBytes *codes, GBytes *scales)
+{
+  g_assert (rows > 0 && type != SWAGE_TYPE_INT && swage_layout_is_valid (type, cols, bits, group_size));
+
+  size_t row_bytes = swage_layout_code_bytes (type, cols, bits, group_size);
+  size_t n_scales = (size_t)swage_layout_scales (type, cols, bits, group_size, symmetric);
+  g_assert (g_bytes_get_size (codes) / row_bytes >= (size_t)rows);
+  g_assert ((n_scales == 0) == (scales == NULL));
+  g_assert (n_scales == 0 || g_bytes_get_size (scales) / sizeof (uint16_t) / n_scales >= (size_t)rows);
+
+  SwageWeight *w = g_atomic_rc_box_new0 (SwageWeight);
+  w->type = type;
+  w->rows = rows;
+  w->cols = cols;
+  w->row_bytes = row_bytes;
+  w->data = codes;
+  w->bits = bits;
+  w->group_size = group_size;
+  w->symmetric = symmetric;
+  w->scales = scales;
   return w;
 }
 
@@ -153,6 +225,8 @@ weight_clear (gpointer box)
   g_bytes_unref (w->data);
   g_clear_pointer (&w->scales, g_bytes_unref);
   g_clear_pointer (&w->zeros, g_bytes_unref);
+  g_clear_pointer (&w->levels, g_bytes_unref);
+  g_clear_pointer (&w->steps, g_bytes_unref);
 }
 
 void
@@ -165,6 +239,9 @@ swage_weight_unref (SwageWeight *w)
 uint64_t
 swage_weight_get_bytes (const SwageWeight *w)
 {
+  if (w->stat_group > 0)
+    return swage_weight_count_two_level_bytes (w->bits, w->group_size, w->stat_bits, w->stat_group, w->rows,
+                                               w->cols);
   return swage_weight_count_bytes (w->type, w->bits, w->group_size, w->symmetric, w->rows, w->cols);
 }
 
@@ -183,6 +260,9 @@ swage_weight_count_bytes (SwageType type, int bits, int group_size, bool symmetr
       row = swage_int_row_bytes (cols, bits)
             + (uint64_t)swage_int_groups (cols, group_size) * (symmetric ? 2 : 3);
     }
+  else if (swage_type_is_layout (type))
+    row = swage_layout_code_bytes (type, cols, bits, group_size)
+          + sizeof (uint16_t) * (uint64_t)swage_layout_scales (type, cols, bits, group_size, symmetric);
   else
     row = swage_type_row_bytes (type, cols);
   return g_uint64_checked_mul (&total, row, (uint64_t)rows) ? total : 0;
@@ -194,6 +274,15 @@ swage_weight_decode (const SwageWeight *w, int64_t begin, int64_t end, float *ds
   const uint8_t *data = g_bytes_get_data (w->data, NULL);
 
   g_assert (begin >= 0 && begin <= end && end <= w->rows);
+  if (swage_type_is_layout (w->type) && w->type != SWAGE_TYPE_INT)
+    {
+      int64_t n_scales = swage_layout_scales (w->type, w->cols, w->bits, w->group_size, w->symmetric);
+      const uint16_t *all = w->scales != NULL ? g_bytes_get_data (w->scales, NULL) : NULL;
+      for (int64_t r = begin; r < end; r++, dst += w->cols)
+        swage_layout_decode (w->type, data + (size_t)r * w->row_bytes, all != NULL ? all + r * n_scales : NULL,
+                             w->cols, 0, w->cols, w->bits, w->group_size, w->symmetric, dst);
+      return;
+    }
   if (w->type != SWAGE_TYPE_INT)
     {
       for (int64_t r = begin; r < end; r++, dst += w->cols)
@@ -236,6 +325,6 @@ swage_weight_decode_all (const SwageWeight *w)
 SwageView
 swage_weight_get_view (const SwageWeight *w)
 {
-  g_assert (w->type != SWAGE_TYPE_INT);
+  g_assert (!swage_type_is_layout (w->type));
   return swage_view (w->type, g_bytes_get_data (w->data, NULL), w->cols, w->rows, 1, 1);
 }

@@ -11,21 +11,34 @@
 
 typedef struct _SwageWeight SwageWeight;
 struct _SwageWeight {
-  SwageType type;          /* any float or GGUF type, or SWAGE_TYPE_INT */
+  SwageType type;          /* any float or GGUF type, or a layout of swage-layout.h */
   int64_t rows, cols;      /* n_out × n_in; row-major */
-  size_t row_bytes;        /* of the codes, for SWAGE_TYPE_INT */
+  size_t row_bytes;        /* of the codes, for layouts */
   GBytes *data;            /* rows × row_bytes */
-  /* SWAGE_TYPE_INT alone */
+  /* Layouts alone; zeros SWAGE_TYPE_INT alone */
   int bits, group_size;
   bool symmetric;
-  GBytes *scales;          /* IEEE half, rows × swage_int_groups() */
+  GBytes *scales;          /* IEEE half, rows × swage_layout_scales(); NULL when that is 0 */
   GBytes *zeros;           /* u8, the same shape; NULL when symmetric */
+  /* SWAGE_TYPE_INT whose scales are stored in two levels (SpQR): each is `stat_bits` wide and shares a base and a step with those
+   * of the same group in `stat_group` consecutive rows; zero points take `bits` each. `scales` and `zeros` are what that decodes
+   * to, so whoever reads them need not know. 0: scales and zero points are stored as they are. */
+  int stat_bits, stat_group;
+  GBytes *levels;          /* u8, rows × swage_int_groups() */
+  GBytes *steps;           /* pairs of IEEE halves (base, step), ceil (rows / stat_group) × swage_int_groups() */
 };
 
 /* takes `data` (GBytes of at least rows × row bytes; checked by assertion). */
 SwageWeight *swage_weight_new (SwageType type, int64_t rows, int64_t cols, GBytes *data);
 /* takes the three buffers. */
 SwageWeight *swage_weight_new_int (int64_t rows, int64_t cols, int bits, int group_size, bool symmetric, GBytes *codes, GBytes *scales, GBytes *zeros);
+/* Asymmetric integers with two-level scales: scale = half (base + step·level). Takes the buffers; all scales are finite. */
+SwageWeight *swage_weight_new_int_two_level (int64_t rows, int64_t cols, int bits, int group_size, int stat_bits, int stat_group,
+                                             GBytes *codes, GBytes *steps, GBytes *levels, GBytes *zeros);
+/* What such a weight takes: codes, levels and zero points bit by bit, bases and steps. */
+uint64_t swage_weight_count_two_level_bytes (int bits, int group_size, int stat_bits, int stat_group, int64_t rows, int64_t cols);
+/* A layout other than SWAGE_TYPE_INT, of valid parameters; takes the buffers; `scales` NULL where there are none. */
+SwageWeight *swage_weight_new_layout (SwageType type, int64_t rows, int64_t cols, int bits, int group_size, bool symmetric, GBytes *codes, GBytes *scales);
 /* Quantize rows × cols floats to `type` (any float or block type) on the worker pool. `importance`: per column, or NULL. The
  * caller has checked that swage_type_row_bytes(type, cols) > 0. */
 SwageWeight *swage_weight_new_from_f32 (SwageType type, int64_t rows, int64_t cols, const float *values, const float *importance);

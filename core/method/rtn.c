@@ -208,7 +208,8 @@ round_weight (const SwageStorage *to, const SwageWeight *w, int pass, int n_pass
   /* Already so: rounding once more could only move values. Files that are quantized keep their bytes. */
   if (w->type == to->type
       && (to->type != SWAGE_TYPE_INT
-          || (w->bits == to->bits && w->group_size == to->group_size && w->symmetric == to->symmetric)))
+          || (w->bits == to->bits && w->group_size == to->group_size && w->symmetric == to->symmetric
+              && w->stat_group == 0)))
     return swage_weight_ref ((SwageWeight *)w);
 
   if (!check_rows (to, w->cols, layer, error))

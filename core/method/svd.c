@@ -8,11 +8,9 @@
  * is the sum of the σ_i² left out. It pays when r·(n_in + n_out) < n_in·n_out; √Σ goes to both factors so
  * that both can be packed equally well afterwards.
  *
- * How. With M the one of W and Wᵀ that has fewer rows (n), G = M·Mᵀ has the left singular vectors of M as
- * eigenvectors and σ² as eigenvalues. G is summed in double from float weights, so σ is known to about
- * 10⁻⁸·σ_1, better than a decomposition of W in float could give, and an n × n eigenproblem costs a fraction
- * of an SVD when W is far from square. The other factor is P = Urᵀ·M, which makes the result the exact
- * projection M → Ur·Urᵀ·M: with r = n nothing is lost whatever the small eigenvalues look like.
+ * With `whiten`, it is the best one for the layer's outputs on the calibration text (Wang et al. 2024,
+ * SVD-LLM): with S·Sᵀ = X·Xᵀ the singular values of W·S are truncated, and their squares are exactly what
+ * ‖(W − Wr)·X‖² grows by. How both are computed is told in swage-low-rank.c.
  */
 #include "core/method/swage-method.h"
 
@@ -21,8 +19,7 @@
 #include <math.h>
 #include <string.h>
 #include "core/base/swage-error.h"
-#include "core/base/swage-pool.h"
-#include "core/method/swage-dense.h"
+#include "core/method/swage-low-rank.h"
 #include "core/method/swage-rows.h"
 
 typedef struct
@@ -30,6 +27,8 @@ typedef struct
   int by, rank;
   double energy, size_ratio;
   int multiple, type;
+  bool whiten;
+  double damp;
 } SvdParams;
 
 enum
@@ -61,6 +60,14 @@ static const SwageParam params[] = {
              .when = "by=energy|size_ratio"),
   SWAGE_CHOICE (SvdParams, type, 1 /* f16 */, types, N_ ("Type"),
                 N_ ("How the factors are stored; a later step may pack them.")),
+  SWAGE_BOOL (
+      SvdParams, whiten, false, N_ ("Whiten"),
+      N_ ("Keep what matters most to the layer's outputs on the calibration text, not to its weights; "
+          "needs a text and is better at every size.")),
+  SWAGE_DOUBLE (SvdParams, damp, 1e-6, 0, 1, N_ ("Damping"),
+                N_ ("Share of the mean squared input that every channel is given on top of its own, so that "
+                    "channels which the text does not use keep their weights."),
+                .soft_min = 0, .soft_max = 0.1, .when = "whiten=true"),
   { 0 },
 };
 
@@ -120,6 +127,13 @@ cost (const void *data, const SwageLinearSpec *in, SwageLinearSpec *out, GError 
 
   if (rank < 1)
     return false;
+  if (p->whiten && in->parts & SWAGE_PART_TRANSFORM)
+    {
+      g_set_error_literal (error, SWAGE_ERROR, SWAGE_ERROR_INVALID,
+                           _ ("the layer's input is already transformed, and whitening wants to see it as it "
+                              "was measured; move this step before the one that transforms it."));
+      return false;
+    }
   out->parts &= ~(SWAGE_PART_DENSE | SWAGE_PART_PACKED);
   out->parts |= SWAGE_PART_LOW_RANK;
   out->weight = (SwageStorage){ 0 };
@@ -142,67 +156,58 @@ copy_rows (int64_t row, int64_t n, float *values, int worker, void *user_data)
   memcpy (all + row * w->cols, values, (size_t)(n * w->cols) * sizeof (float));
 }
 
-/* The smallest multiple of `multiple` of the largest eigenvalues that carries the share `energy` of them all.
- */
-static int64_t
-find_energy_rank (const double *values, int64_t n, double energy, int64_t multiple)
+/* The weights as floats; NULL when cancelled or when one is not a number. */
+static float *
+decode (const SwageWeight *w, const char *layer, SwageJob *job, GError **error)
 {
-  double total = 0, kept = 0;
-  int64_t rank = 0;
+  float *all = g_malloc_n ((gsize)w->rows, (gsize)w->cols * sizeof (float));
+  void *copy_data[] = { all, (void *)w };
+  SwageRowWalk walk = { .weight = w, .layer = layer, .n_passes = 20, .job = job };
 
-  for (int64_t i = n - 1; i >= 0; i--)
-    total += MAX (0, values[i]);
-  for (; rank < n && (rank == 0 || kept < energy * total); rank++)
-    kept += MAX (0, values[rank]);
-  /* the share of all is all: rounding must not lose the last of them */
-  if (energy >= 1 && total > 0)
-    for (rank = n; rank > 1 && values[rank - 1] <= 0;)
-      rank--;
-  rank = (rank + multiple - 1) / multiple * multiple;
-  return MIN (rank, n / multiple * multiple);
+  if (swage_rows_walk (&walk, copy_rows, copy_data, error))
+    return all;
+  g_free (all);
+  return NULL;
 }
 
-/* Share √σ between u_i and P_i = σ_i v_iᵀ: both become rows (of length n and m) times √σ_i. A σ of 0 leaves
- * zeros. */
-static void
-split_sigma (double *u, int64_t n, double *p, int64_t m, int64_t rank)
+/* Solve the problem that the parameters pose; `values` must outlive it. */
+static bool
+solve (SwageLowRank *solved, const SvdParams *p, const SwageWeight *w, const float *values,
+       const SwageMethodContext *context, double upto, SwageJob *job, GError **error)
 {
-  for (int64_t i = 0; i < rank; i++)
+  SwageLowRankProblem problem
+      = { .values = values, .rows = w->rows, .cols = w->cols, .damp = p->damp, .layer = context->layer };
+
+  if (p->whiten)
     {
-      double square = 0;
-      for (int64_t j = 0; j < m; j++)
-        square += p[i * m + j] * p[i * m + j];
-      double root = sqrt (sqrt (square));
-      for (int64_t j = 0; j < n; j++)
-        u[i * n + j] *= root;
-      for (int64_t j = 0; j < m && root > 0; j++)
-        p[i * m + j] /= root;
+      problem.moment = swage_low_rank_get_moment (context->stats, w->cols, context->layer, error);
+      if (problem.moment == NULL)
+        return false;
     }
+  return swage_low_rank_solve (solved, &problem, 0.05, upto, job, error);
 }
 
-/* rank × length doubles as a weight, turned over when `turn`. */
-static SwageWeight *
-store_factor (const double *rows, int64_t rank, int64_t length, bool turn, SwageType type, const char *layer,
-              GError **error)
+static double *
+get_spectrum (const void *data, const SwageLinear *in, const SwageMethodContext *context, int64_t *n,
+              SwageJob *job, GError **error)
 {
-  g_autofree float *values = g_new (float, (gsize)(rank * length));
-  double limit = type == SWAGE_TYPE_F16 ? 65504 : 3.3895e38;
+  g_autofree float *values = decode (in->weight, context->layer, job, error);
+  g_auto (SwageLowRank) solved = { 0 };
 
-  for (int64_t i = 0; i < rank; i++)
-    for (int64_t j = 0; j < length; j++)
-      {
-        double v = rows[i * length + j];
-        if (!(fabs (v) <= limit))
-          {
-            g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_NUMERIC,
-                         _ ("%s: a factor holds %g, which %s cannot express; take bf16 or f32."), layer, v,
-                         swage_type_get_info (type)->id);
-            return NULL;
-          }
-        values[turn ? j * rank + i : i * length + j] = (float)v;
-      }
-  return turn ? swage_weight_new_from_f32 (type, length, rank, values, NULL)
-              : swage_weight_new_from_f32 (type, rank, length, values, NULL);
+  if (values == NULL)
+    return NULL;
+  if (!solve (&solved, data, in->weight, values, context, 1, job, error))
+    return NULL;
+  *n = solved.n;
+  for (int64_t i = 0; i < solved.n; i++) /* rounding may leave a zero a little below it */
+    solved.squares[i] = MAX (0, solved.squares[i]);
+  return g_steal_pointer (&solved.squares);
+}
+
+static SwageNeeds
+get_needs (const void *data)
+{
+  return ((const SvdParams *)data)->whiten ? SWAGE_NEED_HESSIAN : SWAGE_NEED_NONE;
 }
 
 static SwageLinear *
@@ -223,44 +228,23 @@ apply (const void *data, const SwageLinear *in, const SwageMethodContext *contex
       return NULL;
     }
 
-  g_autofree float *all = g_malloc_n ((gsize)w->rows, (gsize)w->cols * sizeof (float));
-  void *copy_data[] = { all, (void *)w };
-  SwageRowWalk walk = { .weight = w, .layer = context->layer, .n_passes = 20, .job = job };
-  if (!swage_rows_walk (&walk, copy_rows, copy_data, error))
+  g_autofree float *values = decode (w, context->layer, job, error);
+  if (values == NULL)
     return NULL;
-
-  /* M is n × m with n ≤ m */
-  bool turned = w->rows > w->cols;
-  int64_t n = MIN (w->rows, w->cols), m = MAX (w->rows, w->cols);
-  SwageDenseView rows_of_m
-      = { .f = all, .row_step = turned ? 1 : w->cols, .depth_step = turned ? w->cols : 1 };
-  SwageDenseView cols_of_m = { .f = all, .row_step = rows_of_m.depth_step, .depth_step = rows_of_m.row_step };
-
-  double *gram = g_malloc_n ((gsize)n, (gsize)n * sizeof (double));
-  if (!swage_dense_multiply (&rows_of_m, n, &rows_of_m, n, m, true, gram, 0.05, 0.3, job, error))
-    {
-      g_free (gram);
-      return NULL;
-    }
-  g_autofree double *values = g_new (double, (gsize)n);
-  g_autofree double *u = swage_dense_take_eigen (gram, n, values, context->layer, job, error);
-  if (u == NULL)
+  g_auto (SwageLowRank) solved = { 0 };
+  if (!solve (&solved, params_, w, values, context, 0.8, job, error))
     return NULL;
   if (params_->by == BY_ENERGY)
-    rank = find_energy_rank (values, n, params_->energy, params_->multiple);
+    rank = swage_low_rank_find_energy (solved.squares, solved.n, params_->energy, params_->multiple);
 
-  g_autofree double *p = g_malloc_n ((gsize)rank, (gsize)m * sizeof (double));
-  SwageDenseView rows_of_u = { .d = u, .row_step = n, .depth_step = 1 };
-  if (!swage_dense_multiply (&rows_of_u, rank, &cols_of_m, m, n, false, p, 0.8, 1.0, job, error))
+  g_autofree double *a_rows = NULL, *b_rows = NULL;
+  if (!swage_low_rank_take_factors (&solved, rank, &a_rows, &b_rows, 0.8, 1, job, error))
     return NULL;
-  split_sigma (u, n, p, m, rank);
-
-  /* A holds the side of the inputs, B that of the outputs */
   g_autoptr (SwageWeight) a
-      = store_factor (turned ? u : p, rank, w->cols, false, type, context->layer, error);
+      = swage_low_rank_store (a_rows, rank, w->cols, false, type, 0, 0, context->layer, error);
   if (a == NULL)
     return NULL;
-  SwageWeight *b = store_factor (turned ? p : u, rank, w->rows, true, type, context->layer, error);
+  SwageWeight *b = swage_low_rank_store (b_rows, rank, w->rows, true, type, 0, 0, context->layer, error);
   if (b == NULL)
     return NULL;
   SwageLinear *out = swage_linear_dup (in);
@@ -276,14 +260,17 @@ const SwageMethod swage_method_svd = {
   .title = N_ ("Truncated SVD"),
   .summary = N_ (
       "Replaces the matrix by the product of two thin ones that carry its largest singular values: the best "
-      "approximation of that rank. A step after it may pack the factors."),
-  .paper = "Eckart and Young 1936, Psychometrika 1(3)",
+      "approximation of that rank, of the weights or (whitened) of the outputs. A step after it may pack the "
+      "factors."),
+  .paper = "Eckart and Young 1936, Psychometrika 1(3); Wang et al. 2024, arXiv 2403.07378",
   .scope = SWAGE_SCOPE_LINEAR,
   .accepts = SWAGE_PART_DENSE | SWAGE_PART_PACKED | SWAGE_PART_SPARSE | SWAGE_PART_TRANSFORM,
   .emits = SWAGE_PART_LOW_RANK,
-  .needs = SWAGE_NEED_NONE,
+  .needs = SWAGE_NEED_HESSIAN,
   .params = params,
   .params_size = sizeof (SvdParams),
   .cost = cost,
   .apply = apply,
+  .get_needs = get_needs,
+  .get_spectrum = get_spectrum,
 };

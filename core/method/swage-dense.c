@@ -47,19 +47,19 @@ gemm (const SwageBlas *blas, int64_t ni, int64_t nj, int64_t nk, const double *x
 
 /* Eigenvectors over `a`, one a row, by rising value. LAPACK's error code, 0 for success. */
 static int
-solve_symmetric (const SwageBlas *blas, int64_t n, double *a, double *values)
+solve_symmetric (const SwageBlas *blas, const char *what, int64_t n, double *a, double *values)
 {
   int size = (int)n, info = 0, iquery, minus = -1;
   double query;
 
-  blas->dsyevd ("V", "L", &size, a, &size, values, &query, &minus, &iquery, &minus, &info);
+  blas->dsyevd (what, "L", &size, a, &size, values, &query, &minus, &iquery, &minus, &info);
   if (info != 0)
     return info;
   int n_work = (int)query, n_iwork = iquery;
   double *work = g_try_new (double, (gsize)n_work);
   int *iwork = g_new (int, (gsize)n_iwork);
   if (work != NULL)
-    blas->dsyevd ("V", "L", &size, a, &size, values, work, &n_work, iwork, &n_iwork, &info);
+    blas->dsyevd (what, "L", &size, a, &size, values, work, &n_work, iwork, &n_iwork, &info);
   else
     info = -100;
   g_free (work);
@@ -178,7 +178,7 @@ typedef struct
   double *a, *values;
   GMutex lock;
   GCond changed;
-  bool finished;
+  bool finished, vectors;
   int info;
 } Eigen;
 
@@ -211,7 +211,7 @@ static gpointer
 run_eigen (gpointer data)
 {
   Eigen *e = data;
-  int info = solve_symmetric (e->blas, e->n, e->a, e->values);
+  int info = solve_symmetric (e->blas, e->vectors ? "V" : "N", e->n, e->a, e->values);
 
   atomic_fetch_sub (&n_running, 1);
   g_mutex_lock (&e->lock);
@@ -236,9 +236,9 @@ normalize_sign (double *v, int64_t n)
     v[i] = -v[i];
 }
 
-double *
-swage_dense_take_eigen (double *a, int64_t n, double *values, const char *layer, SwageJob *job,
-                        GError **error)
+/* Solved by a thread that is left behind when the job is cancelled. NULL with an error, or a reference. */
+static Eigen *
+solve (double *a, int64_t n, bool vectors, const char *layer, SwageJob *job, GError **error)
 {
   const SwageBlas *blas = get_blas (error);
   if (blas == NULL)
@@ -253,6 +253,7 @@ swage_dense_take_eigen (double *a, int64_t n, double *values, const char *layer,
   e->blas = blas;
   e->n = n;
   e->a = a;
+  e->vectors = vectors;
   e->values = g_new (double, (gsize)n);
   g_mutex_init (&e->lock);
   g_cond_init (&e->changed);
@@ -271,31 +272,53 @@ swage_dense_take_eigen (double *a, int64_t n, double *values, const char *layer,
   bool finished = e->finished;
   g_mutex_unlock (&e->lock);
 
-  double *vectors = NULL;
+  if (finished && e->info == 0)
+    return e;
   if (!finished)
     swage_job_step (job, 0, 1, error);
-  else if (e->info != 0)
+  else
     g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_NUMERIC,
                  _ ("%s: the singular values could not be computed (LAPACK says %d); the weights may span "
                     "too large a range."),
                  layer, e->info);
-  else
+  eigen_unref (e);
+  return NULL;
+}
+
+double *
+swage_dense_take_eigen (double *a, int64_t n, double *values, const char *layer, SwageJob *job,
+                        GError **error)
+{
+  Eigen *e = solve (a, n, true, layer, job, error);
+  if (e == NULL)
+    return NULL;
+  /* LAPACK's columns are our rows; it sorts rising. */
+  double *vectors = g_steal_pointer (&e->a);
+  for (int64_t i = 0; i < n / 2; i++)
+    for (int64_t j = 0; j < n; j++)
+      {
+        double t = vectors[i * n + j];
+        vectors[i * n + j] = vectors[(n - 1 - i) * n + j];
+        vectors[(n - 1 - i) * n + j] = t;
+      }
+  for (int64_t i = 0; i < n; i++)
     {
-      /* LAPACK's columns are our rows; it sorts rising. */
-      vectors = g_steal_pointer (&e->a);
-      for (int64_t i = 0; i < n / 2; i++)
-        for (int64_t j = 0; j < n; j++)
-          {
-            double t = vectors[i * n + j];
-            vectors[i * n + j] = vectors[(n - 1 - i) * n + j];
-            vectors[(n - 1 - i) * n + j] = t;
-          }
-      for (int64_t i = 0; i < n; i++)
-        {
-          values[i] = e->values[n - 1 - i];
-          normalize_sign (vectors + i * n, n);
-        }
+      values[i] = e->values[n - 1 - i];
+      normalize_sign (vectors + i * n, n);
     }
   eigen_unref (e);
   return vectors;
+}
+
+bool
+swage_dense_take_eigenvalues (double *a, int64_t n, double *values, const char *layer, SwageJob *job,
+                              GError **error)
+{
+  Eigen *e = solve (a, n, false, layer, job, error);
+  if (e == NULL)
+    return false;
+  for (int64_t i = 0; i < n; i++)
+    values[i] = e->values[n - 1 - i];
+  eigen_unref (e);
+  return true;
 }

@@ -86,7 +86,8 @@ parts_to_json (SwageParts parts)
     const char *id;
   } names[] = { { SWAGE_PART_DENSE, "dense" },         { SWAGE_PART_PACKED, "packed" },
                 { SWAGE_PART_LOW_RANK, "low_rank" },   { SWAGE_PART_SPARSE, "sparse" },
-                { SWAGE_PART_TRANSFORM, "transform" }, { SWAGE_PART_ACT_QUANT, "act_quant" } };
+                { SWAGE_PART_TRANSFORM, "transform" }, { SWAGE_PART_ACT_QUANT, "act_quant" },
+                { SWAGE_PART_OUT_QUANT, "out_quant" } };
   json_t *json = json_array ();
 
   for (size_t i = 0; i < G_N_ELEMENTS (names); i++)
@@ -147,6 +148,19 @@ join_needs (const SwageMethod *method)
   return g_string_free (text, FALSE);
 }
 
+/* "Needs a calibration text (hessian)." New string. */
+static char *
+describe_needs (const SwageMethod *method)
+{
+  g_autofree void *params = g_malloc0 (MAX (method->params_size, 1));
+  g_autofree char *needs = join_needs (method);
+
+  swage_params_init (method, params);
+  if (swage_method_get_needs (method, params) == method->needs)
+    return g_strdup_printf (_ ("Needs a calibration text (%s)."), needs);
+  return g_strdup_printf (_ ("Needs a calibration text (%s) with some values of its parameters."), needs);
+}
+
 static void
 append_method_markdown (GString *out, const SwageMethod *method)
 {
@@ -160,9 +174,8 @@ append_method_markdown (GString *out, const SwageMethod *method)
     }
   if (method->needs != SWAGE_NEED_NONE)
     {
-      g_autofree char *needs = join_needs (method);
-      g_string_append_c (out, ' ');
-      g_string_append_printf (out, _ ("Needs a calibration text (%s)."), needs);
+      g_autofree char *needs = describe_needs (method);
+      g_string_append_printf (out, " %s", needs);
     }
   g_string_append_printf (out, "\n\n| %s | %s | %s | %s |\n|---|---|---|---|\n", _ ("Parameter"),
                           _ ("Default"), _ ("Range"), _ ("Meaning"));
@@ -226,9 +239,8 @@ append_method_roff (GString *out, const SwageMethod *method)
     }
   if (method->needs != SWAGE_NEED_NONE)
     {
-      g_autofree char *needs = join_needs (method);
-      g_autofree char *line = g_strdup_printf (_ ("Needs a calibration text (%s)."), needs);
-      append_roff (out, line);
+      g_autofree char *needs = describe_needs (method);
+      append_roff (out, needs);
       g_string_append_c (out, '\n');
     }
   for (const SwageParam *p = method->params; p->kind != SWAGE_PARAM_END; p++)

@@ -7,6 +7,7 @@
 
 #include <glib/gi18n-lib.h>
 #include <math.h>
+#include <string.h>
 #include "core/base/swage-error.h"
 #include "core/method/swage-method-table.h"
 
@@ -94,11 +95,17 @@ refuse_parts (SwageParts extra, const SwageLinearSpec *in, const char *layer, co
         layer, stored, method->id);
 }
 
+SwageNeeds
+swage_method_get_needs (const SwageMethod *method, const void *params)
+{
+  return method->get_needs != NULL ? method->get_needs (params) : method->needs;
+}
+
 bool
 swage_method_cost (const SwageMethod *method, const void *params, const char *layer,
                    const SwageLinearSpec *in, SwageLinearSpec *out, GError **error)
 {
-  SwageParts extra = in->parts & ~(method->accepts | SWAGE_PART_BIAS);
+  SwageParts extra = in->parts & ~(method->accepts | SWAGE_PART_BIAS | SWAGE_PART_OUT_QUANT);
 
   if (method->check != NULL && !method->check (params, error))
     {
@@ -110,8 +117,18 @@ swage_method_cost (const SwageMethod *method, const void *params, const char *la
       refuse_parts (extra, in, layer, method, error);
       return false;
     }
-  /* Rows of an embedding are looked up by number: there is no input to collect statistics of. */
-  if (method->needs != SWAGE_NEED_NONE && g_str_equal (layer, "token_embd"))
+  const char *last = strrchr (layer, '.') != NULL ? strrchr (layer, '.') + 1 : layer;
+  if (method->layers != NULL && !g_strv_contains (method->layers, last))
+    {
+      g_autofree char *all = g_strjoinv (", ", (char **)method->layers);
+      g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_INVALID,
+                   _ ("%s: %s is a step for %s only; leave it out of this layer's recipe."), layer, method->id,
+                   all);
+      return false;
+    }
+  /* Rows of an embedding are looked up by number: there is no input to collect statistics of, unless the table is the
+   * output layer too. */
+  if (in->no_input && swage_method_get_needs (method, params) != SWAGE_NEED_NONE)
     {
       g_set_error (
           error, SWAGE_ERROR, SWAGE_ERROR_INVALID,

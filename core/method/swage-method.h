@@ -80,16 +80,31 @@ typedef enum
 } SwageScope;
 const char *swage_scope_get_id (SwageScope scope);
 
+/* A layer that reads the same input as another (q, k and v; gate and up), in this method's eyes. */
+typedef struct
+{
+  SwageRole role;
+  const SwageLinear *original; /* as it is in the file */
+  const void *params;          /* of this method in its recipe */
+} SwageMethodSibling;
+
 /* What apply knows of its surroundings. All borrowed for the call. */
 typedef struct
 {
   const char *layer; /* "blk.3.ffn_down" */
   SwageRole role;
   int block;
-  const SwageActStats
-      *stats; /* of this layer's input, holding at least what the method needs; NULL when it needs nothing */
+  const SwageActStats *stats; /* of this layer's input after the transform that it has by now, holding what the
+                                 method needs as far as it can be derived; NULL when it needs nothing */
   const SwageLinear *original; /* the layer before the recipe's first step */
   uint64_t seed;
+  /* This layer and those that read the same input and whose step `joins` this one's, by role: what a transform
+   * of the input has to serve together. Empty (0): the layer is alone. */
+  const SwageMethodSibling *siblings;
+  int n_siblings;
+  /* n_in numbers: channels of one number must be transformed alike, because one channel of what comes before
+   * makes them (values that several heads share). NULL: every channel is free. */
+  const int32_t *tied;
 } SwageMethodContext;
 
 typedef struct
@@ -103,7 +118,7 @@ typedef struct
   SwageScope scope;
   SwageParts accepts; /* parts the incoming layer may have (BIAS is always accepted) */
   SwageParts emits;   /* parts the result may have beyond those that pass through */
-  SwageNeeds needs;
+  SwageNeeds needs;     /* the most that any parameters make it need */
   const SwageParam *params; /* ends with kind END */
   size_t params_size;
   /* Rules between parameters; NULL when there are none. */
@@ -115,10 +130,29 @@ typedef struct
    * equals what cost said. */
   SwageLinear *(*apply) (const void *params, const SwageLinear *in, const SwageMethodContext *context,
                          SwageJob *job, GError **error);
+  /* What these parameters need: `needs` or less of it; NULL: always `needs`. Ask swage_method_get_needs(). */
+  SwageNeeds (*get_needs) (const void *params);
+  /* For those who share a size out to many layers. A method that has it has parameters `by` (with the choice
+   * `rank`) and `rank` too. A new array of *n numbers, falling: number r is what the squared error grows by
+   * when rank r+1 becomes rank r, so the error of rank r is the sum of the numbers from r on. NULL: the
+   * method has no ranks. */
+  double *(*get_spectrum) (const void *params, const SwageLinear *in, const SwageMethodContext *context,
+                           int64_t *n, SwageJob *job, GError **error);
+  /* For methods whose transform of the input is a positive scale of each channel (and a shift where the spec
+   * says so) that depends on the siblings' originals, their statistics and parameters alone: whether two
+   * layers that read one input and have these parameters get the same one, being each other's siblings. Then
+   * it can be folded into what comes before. NULL: it never is. */
+  bool (*joins) (const void *params, const void *other);
+  /* The layers that the step makes sense for, by the last word of their names ("attn_k"); NULL-terminated. NULL:
+   * all. */
+  const char *const *layers;
 } SwageMethod;
 
 extern const SwageMethod *const swage_methods[]; /* NULL-terminated, in the order of meson.build */
 const SwageMethod *swage_method_find (const char *id);
+
+/* What a calibration pass must collect for the method with these parameters. */
+SwageNeeds swage_method_get_needs (const SwageMethod *method, const void *params);
 
 /* Fill a params struct with defaults. */
 void swage_params_init (const SwageMethod *method, void *params);

@@ -13,6 +13,7 @@
 #include "core/base/swage-pool.h"
 #include "core/pipeline/swage-cache.h"
 #include "core/pipeline/swage-pipeline-private.h"
+#include "core/pipeline/swage-recipe-run.h"
 #include "kernels/swage-op-args.h"
 
 #include <inttypes.h>
@@ -38,6 +39,7 @@ struct _SwagePipeline
 /* A plan seen from this model: each layer's recipe and its canonical text. */
 typedef struct
 {
+  SwagePlan *plan; /* borrowed for the call; NULL: the original */
   int n_layers;
   SwageRecipe **recipes; /* owned references, NULL where nothing applies */
   char **texts;          /* "" where nothing applies */
@@ -48,6 +50,7 @@ static View *
 view_new (SwagePipeline *pipeline, SwagePlan *plan)
 {
   View *view = g_new0 (View, 1);
+  view->plan = plan;
   view->n_layers = swage_model_get_n_layers (pipeline->model);
   view->recipes = g_new0 (SwageRecipe *, view->n_layers);
   view->texts = g_new0 (char *, view->n_layers);
@@ -133,6 +136,21 @@ swage_pipeline_get_backend (SwagePipeline *pipeline)
   return pipeline->backend;
 }
 
+bool
+swage_pipeline_set_backend (SwagePipeline *pipeline, SwageBackend *backend, GError **error)
+{
+  g_autoptr (SwageBackend) next = backend != NULL ? swage_backend_ref (backend) : swage_backend_cpu ();
+  SwageEngine *engine = swage_engine_new (pipeline->model, next, error);
+  if (engine == NULL)
+    return false;
+  swage_engine_free (pipeline->engine);
+  pipeline->engine = engine;
+  pipeline->backend = next;
+  swage_backend_unref (pipeline->own_backend);
+  pipeline->own_backend = g_steal_pointer (&next);
+  return true;
+}
+
 SwageCache *
 swage_pipeline_get_cache (SwagePipeline *pipeline)
 {
@@ -175,8 +193,7 @@ get_calibration (SwagePipeline *pipeline, View *view, GError **error)
       return NULL;
     }
   const SwageCalibration *wanted = &view->calibration;
-  g_autofree char *key
-      = g_strdup_printf ("%d %d %" PRIu64, wanted->samples, wanted->context, wanted->seed);
+  g_autofree char *key = g_strdup_printf ("%d %d %" PRIu64, wanted->samples, wanted->context, wanted->seed);
   if (g_strcmp0 (key, pipeline->calibration_key) != 0)
     {
       int max_context = swage_model_get_config (pipeline->model)->max_context;
@@ -245,51 +262,59 @@ swage_pipeline_get_calibration_fingerprint (SwagePipeline *pipeline, SwagePlan *
   return calibration != NULL ? g_strdup (calibration->fingerprint) : NULL;
 }
 
+static SwagePlanFold
+get_fold (SwagePipeline *pipeline, View *view, int index)
+{
+  SwagePlanFold fold;
+  swage_plan_find_fold (view->plan, pipeline->model, swage_model_get_layer (pipeline->model, index), &fold);
+  return fold;
+}
+
+/* What the layer's recipe itself needs, and, where the layer's rows take up the transform of the layer that
+ * reads them, what that one's needs. */
+static SwageNeeds
+get_all_needs (SwagePipeline *pipeline, View *view, int index)
+{
+  SwageNeeds needs = swage_recipe_get_needs (view->recipes[index]);
+  SwagePlanFold fold = get_fold (pipeline, view, index);
+  if (fold.feeds != SWAGE_ROLE_NONE)
+    {
+      int block = swage_model_get_layer (pipeline->model, index)->block;
+      needs |= swage_recipe_get_needs (
+          view->recipes[swage_model_find_layer_index (pipeline->model, block, fold.feeds)]);
+    }
+  return needs;
+}
+
 static char *
 layer_key (SwagePipeline *pipeline, View *view, int index, const char *stats_key)
 {
+  g_autofree char *around = swage_recipe_describe_surroundings (
+      view->plan, pipeline->model, swage_model_get_layer (pipeline->model, index));
   g_autofree char *text
-      = g_strdup_printf ("layer 1\n%s\n%s=%s\n%s", swage_model_get_fingerprint (pipeline->model),
-                         swage_model_get_layer (pipeline->model, index)->name, view->texts[index],
+      = g_strdup_printf ("layer 1\n%s\n%s=%s%s\n%s", swage_model_get_fingerprint (pipeline->model),
+                         swage_model_get_layer (pipeline->model, index)->name, view->texts[index], around,
                          stats_key != NULL ? stats_key : "");
   return g_compute_checksum_for_string (G_CHECKSUM_SHA256, text, -1);
 }
 
-/* Run the recipe. `stats` of the layer's input, or NULL where no step needs any. */
+/* Run the recipe. `stats` of the layer's input, or NULL where no step needs any; `row_scale` as the layer's
+ * reader wants it, or NULL. */
 static SwageLinear *
-run_recipe (SwagePipeline *pipeline, View *view, int index, const SwageActStats *stats, SwageJob *job,
-            GError **error)
+run_recipe (SwagePipeline *pipeline, View *view, int index, const SwageActStats *stats,
+            const float *row_scale, SwageJob *job, GError **error)
 {
-  const SwageTensor *layer = swage_model_get_layer (pipeline->model, index);
-  const SwageRecipe *recipe = view->recipes[index];
-  g_autoptr (SwageLinear) original = swage_model_load_linear (pipeline->model, layer->name, error);
-  if (original == NULL)
-    return NULL;
-  SwageMethodContext context = { .layer = layer->name,
-                                 .role = layer->role,
-                                 .block = layer->block,
-                                 .stats = stats,
-                                 .original = original,
-                                 .seed = view->calibration.seed };
-  g_autoptr (SwageLinear) linear = swage_linear_ref (original);
-  for (int i = 0; i < swage_recipe_get_n (recipe); i++)
-    {
-      const SwageStep *step = swage_recipe_get (recipe, i);
-      if (!swage_step_get_enabled (step))
-        continue;
-      const SwageMethod *method = swage_step_get_method (step);
-      SwageLinearSpec spec, out;
-      swage_linear_spec_init_from (&spec, linear);
-      if (!swage_method_cost (method, swage_step_get_params (step), layer->name, &spec, &out, error))
-        return NULL;
-      SwageLinear *next = method->apply (swage_step_get_params (step), linear, &context, job, error);
-      if (next == NULL)
-        return NULL;
-      swage_linear_unref (linear);
-      linear = next;
-    }
-  pipeline->counters.layers_compressed++;
-  return g_steal_pointer (&linear);
+  SwageRecipeRun run = { .model = pipeline->model,
+                         .plan = view->plan,
+                         .layer = swage_model_get_layer (pipeline->model, index),
+                         .recipe = view->recipes[index],
+                         .stats = stats,
+                         .row_scale = row_scale,
+                         .seed = view->calibration.seed };
+  SwageLinear *linear = swage_recipe_run (&run, job, error);
+  if (linear != NULL)
+    pipeline->counters.layers_compressed++;
+  return linear;
 }
 
 /* Statistics that a tap fills: one set for each group of layers that share an input. */
@@ -456,7 +481,8 @@ compress_block (SwagePipeline *pipeline, View *view, int k, SwageLinear **out, S
       if (layer->block != k || view->recipes[i] == NULL)
         continue;
       SwageNeeds needs = swage_recipe_get_needs (view->recipes[i]);
-      if (needs != SWAGE_NEED_NONE && stats_key == NULL)
+      SwageNeeds all_needs = get_all_needs (pipeline, view, i);
+      if (all_needs != SWAGE_NEED_NONE && stats_key == NULL)
         {
           const SwageWindows *calibration = get_calibration (pipeline, view, error);
           stats_key = calibration != NULL ? states_key (pipeline, view, calibration, k, error) : NULL;
@@ -466,7 +492,7 @@ compress_block (SwagePipeline *pipeline, View *view, int k, SwageLinear **out, S
               return false;
             }
         }
-      keys[i] = layer_key (pipeline, view, i, needs != SWAGE_NEED_NONE ? stats_key : NULL);
+      keys[i] = layer_key (pipeline, view, i, all_needs != SWAGE_NEED_NONE ? stats_key : NULL);
       g_ptr_array_add (key_owner, keys[i]);
       out[i] = swage_cache_get_layer (pipeline->cache, keys[i]);
       if (out[i] != NULL)
@@ -501,14 +527,24 @@ compress_block (SwagePipeline *pipeline, View *view, int k, SwageLinear **out, S
       if (!good)
         return false;
     }
+  /* Layers whose transform may be folded into the rows of another come before that other. */
   int done = 0;
-  for (int i = 0; i < view->n_layers; i++)
-    if (keys[i] != NULL && out[i] == NULL)
+  for (int pass = 0; pass < 2; pass++)
+    for (int i = 0; i < view->n_layers; i++)
       {
         const SwageTensor *layer = swage_model_get_layer (pipeline->model, i);
+        bool reads = layer->role == SWAGE_ROLE_FFN_DOWN || layer->role == SWAGE_ROLE_ATTN_OUTPUT;
+        if (keys[i] == NULL || out[i] != NULL || reads != (pass == 0))
+          continue;
         double share = need_pass ? 0.6 + 0.4 * (done + 1) / n_missing : (double)(done + 1) / n_missing;
+        SwagePlanFold fold = get_fold (pipeline, view, i);
+        int reader = fold.feeds != SWAGE_ROLE_NONE
+                         ? swage_model_find_layer_index (pipeline->model, k, fold.feeds)
+                         : -1;
+        g_autofree float *row_scale
+            = reader >= 0 ? swage_recipe_get_row_scale (pipeline->model, layer, out[reader]) : NULL;
         swage_job_push (job, share, layer->name);
-        out[i] = run_recipe (pipeline, view, i, taps.stats[layer->role], job, error);
+        out[i] = run_recipe (pipeline, view, i, taps.stats[layer->role], row_scale, job, error);
         swage_job_pop (job);
         if (out[i] == NULL)
           return false;
@@ -538,6 +574,7 @@ get_block (SwagePipeline *pipeline, View *view, int k, SwageJob *job, GError **e
     if (layers[i] != NULL)
       swage_block_set_linear (block, swage_model_get_layer (pipeline->model, i)->role,
                               swage_linear_ref (layers[i]));
+  good = good && swage_recipe_fold_norms (view->plan, pipeline->model, layers, block, error);
   unref_layers (layers, view->n_layers);
   return good ? g_steal_pointer (&block) : NULL;
 }
@@ -625,7 +662,7 @@ get_end_layer (SwagePipeline *pipeline, View *view, int index, SwageJob *job, GE
         return NULL;
     }
   swage_job_push (job, 1, layer->name);
-  linear = run_recipe (pipeline, view, index, stats, job, error);
+  linear = run_recipe (pipeline, view, index, stats, NULL, job, error);
   swage_job_pop (job);
   if (linear != NULL)
     swage_cache_put_layer (pipeline->cache, key, linear);
@@ -741,7 +778,8 @@ swage_pipeline_get_layer (SwagePipeline *pipeline, SwagePlan *plan, const char *
   const SwageTensor *layer = swage_model_get_layer (pipeline->model, index);
   if (layer->block < 0)
     return get_end_layer (pipeline, view, index, job, error);
-  if (swage_recipe_get_needs (view->recipes[index]) == SWAGE_NEED_NONE)
+  if (get_all_needs (pipeline, view, index) == SWAGE_NEED_NONE
+      && get_fold (pipeline, view, index).feeds == SWAGE_ROLE_NONE)
     {
       /* alone: its siblings are not wanted, so that an export holds one layer at a time */
       g_autofree char *key = layer_key (pipeline, view, index, NULL);
@@ -749,7 +787,7 @@ swage_pipeline_get_layer (SwagePipeline *pipeline, SwagePlan *plan, const char *
       if (linear != NULL)
         pipeline->counters.layers_cached++;
       else
-        linear = run_recipe (pipeline, view, index, NULL, job, error);
+        linear = run_recipe (pipeline, view, index, NULL, NULL, job, error);
       if (linear != NULL)
         swage_cache_put_layer (pipeline->cache, key, linear);
       return linear;
@@ -760,6 +798,29 @@ swage_pipeline_get_layer (SwagePipeline *pipeline, SwagePlan *plan, const char *
     linear = swage_linear_ref (layers[index]);
   unref_layers (layers, view->n_layers);
   return linear;
+}
+
+bool
+swage_pipeline_fold_floats (SwagePipeline *pipeline, SwagePlan *plan, const SwageTensor *tensor,
+                            float *values, SwageJob *job, GError **error)
+{
+  static const SwageRole readers[] = { SWAGE_ROLE_ATTN_Q, SWAGE_ROLE_ATTN_QKV, SWAGE_ROLE_FFN_UP };
+  if (tensor->role != SWAGE_ROLE_ATTN_NORM && tensor->role != SWAGE_ROLE_FFN_NORM)
+    return true;
+  g_autoptr (View) view = view_new (pipeline, plan);
+  for (size_t r = 0; r < G_N_ELEMENTS (readers); r++)
+    {
+      int index = swage_model_find_layer_index (pipeline->model, tensor->block, readers[r]);
+      if (index < 0 || get_fold (pipeline, view, index).into != tensor->role)
+        continue;
+      g_autoptr (SwageLinear) linear = swage_pipeline_get_layer (
+          pipeline, plan, swage_model_get_layer (pipeline->model, index)->name, job, error);
+      if (linear == NULL)
+        return false;
+      swage_recipe_fold_vector (linear, tensor->is_bias, values);
+      return true;
+    }
+  return true;
 }
 
 GBytes *

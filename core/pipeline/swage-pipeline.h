@@ -24,6 +24,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (SwagePipeline, swage_pipeline_free)
 SwageModel *swage_pipeline_get_model (SwagePipeline *pipeline);
 SwageEngine *swage_pipeline_get_engine (SwagePipeline *pipeline);
 SwageBackend *swage_pipeline_get_backend (SwagePipeline *pipeline);
+/* Go on with another backend (referenced; NULL: the CPU). What is remembered of the old one stays, for when it comes back. */
+bool swage_pipeline_set_backend (SwagePipeline *pipeline, SwageBackend *backend, GError **error);
 /* The calibration text (NULL: none; plans whose methods need statistics then fail with a message that says
  * so). */
 void swage_pipeline_set_calibration (SwagePipeline *pipeline, SwageCorpus *corpus);
@@ -40,6 +42,11 @@ SwageEnds *swage_pipeline_get_ends (SwagePipeline *pipeline, SwagePlan *plan, Sw
  */
 SwageLinear *swage_pipeline_get_layer (SwagePipeline *pipeline, SwagePlan *plan, const char *layer,
                                        SwageJob *job, GError **error);
+
+/* The weight or bias of a norm as the plan's layers want it: what they have folded into it (see
+ * swage_plan_find_fold()) is done to `values`, the tensor's own; other tensors stay. For export. */
+bool swage_pipeline_fold_floats (SwagePipeline *pipeline, SwagePlan *plan, const SwageTensor *tensor,
+                                 float *values, SwageJob *job, GError **error);
 
 /* Hidden states after the last block, [n_windows·context × n_embd], for the plan (NULL: the original).
  * Borrowed until the next call on the pipeline unless retained with g_bytes_ref(). `blocks_run` (may be NULL)

@@ -23,6 +23,7 @@ swage_plan_original_spec (SwageModel *model, const SwageTensor *layer, SwageLine
     .n_in = layer->n_dims > 1 ? layer->shape[1] : 1,
     .parts = is_float (layer->type) ? SWAGE_PART_DENSE : SWAGE_PART_PACKED,
     .weight = { .type = layer->type },
+    .no_input = layer->role == SWAGE_ROLE_TOKEN_EMBD && !swage_model_get_config (model)->tied_output,
     .exact = true,
   };
   if (swage_model_find_tensor (model, bias) != NULL)
@@ -39,7 +40,20 @@ swage_plan_get_layer_spec (SwagePlan *plan, SwageModel *model, const SwageTensor
   SwageRecipe *recipe = plan != NULL ? swage_plan_get_recipe (plan, layer->name) : NULL;
   if (recipe == NULL)
     return true;
-  return swage_recipe_cost (recipe, layer->name, &original, spec, error);
+  if (!swage_recipe_cost (recipe, layer->name, &original, spec, error))
+    return false;
+  if (spec->parts & SWAGE_PART_TRANSFORM)
+    {
+      SwagePlanFold fold;
+      swage_plan_find_fold (plan, model, layer, &fold);
+      if (fold.into != SWAGE_ROLE_NONE)
+        {
+          spec->parts &= ~(SwageParts)SWAGE_PART_TRANSFORM;
+          spec->transform_bytes = 0;
+          spec->shifts = false;
+        }
+    }
+  return true;
 }
 
 /* Bytes of the layer's parts; a bias that the file has anyway is counted with the file's other tensors. */

@@ -263,6 +263,13 @@ swage_plan_clear (SwagePlan *plan)
   swage_plan_commit (plan, state, _ ("Clear plan"));
 }
 
+void
+swage_plan_assign (SwagePlan *plan, SwagePlan *source, const char *label)
+{
+  if (plan->state != source->state)
+    swage_plan_commit (plan, swage_plan_state_dup (source->state), label);
+}
+
 SwageRecipe *
 swage_plan_get_recipe (SwagePlan *plan, const char *layer)
 {
@@ -412,6 +419,24 @@ swage_plan_set_layers (SwagePlan *plan, SwageModel *model, const char *const *la
             swage_rule_free (rule);
         }
     }
+  swage_plan_commit (plan, state, label);
+}
+
+void
+swage_plan_set_each_layer (SwagePlan *plan, SwageModel *model, const char *const *layers,
+                           SwageRecipe *const *recipes, int n, const char *label)
+{
+  g_autoptr (GHashTable) set = g_hash_table_new (g_str_hash, g_str_equal);
+  SwagePlanState *state = swage_plan_state_dup (plan->state);
+
+  for (int i = 0; i < n; i++)
+    g_hash_table_add (set, (gpointer)layers[i]);
+  for (guint r = state->rules->len; r > 0; r--)
+    if (g_hash_table_contains (set, ((SwageRule *)state->rules->pdata[r - 1])->glob))
+      g_ptr_array_remove_index (state->rules, r - 1);
+  for (int i = 0; i < n; i++)
+    g_ptr_array_add (state->rules, swage_rule_new (layers[i], recipes[i]));
+  drop_shadowed_rules (state, model);
   swage_plan_commit (plan, state, label);
 }
 

@@ -83,7 +83,12 @@ void swage_plan_add_rule (SwagePlan *plan, const char *glob, SwageRecipe *recipe
  * recipe NULL: back to unmatched. `label` names the change. */
 void swage_plan_set_layers (SwagePlan *plan, SwageModel *model, const char *const *layers,
                             SwageRecipe *recipe, const char *label);
+/* A recipe of its own for each of n layers, as one undo step: a rule each, by name. */
+void swage_plan_set_each_layer (SwagePlan *plan, SwageModel *model, const char *const *layers,
+                                SwageRecipe *const *recipes, int n, const char *label);
 void swage_plan_clear (SwagePlan *plan);
+/* Take over the rules and the calibration of another plan, as one undo step named `label`. */
+void swage_plan_assign (SwagePlan *plan, SwagePlan *source, const char *label);
 /* Borrowed; NULL when no rule matches. */
 SwageRecipe *swage_plan_get_recipe (SwagePlan *plan, const char *layer);
 const SwageCalibration *swage_plan_get_calibration (SwagePlan *plan);
@@ -101,6 +106,21 @@ const char *swage_plan_get_redo_label (SwagePlan *plan);
 const char *const *swage_plan_get_presets (void);
 const char *swage_plan_get_preset_title (const char *id);
 bool swage_plan_apply_preset (SwagePlan *plan, const char *id, SwageModel *model, GError **error);
+
+/* Where the transform goes that a recipe puts before a layer: what comes before may take it up, then it is no
+ * part of the layer any more (see swage-plan-fold.c for when). */
+typedef struct
+{
+  SwageRole into;  /* the norm or layer of the same block that does this layer's transform; NONE: it stays */
+  SwageRole feeds; /* the layer whose transform this one's rows do; NONE */
+} SwagePlanFold;
+/* `plan` may be NULL: nothing folds. */
+void swage_plan_find_fold (SwagePlan *plan, SwageModel *model, const SwageTensor *layer, SwagePlanFold *fold);
+/* The layers whose step is a sibling of `step` of `layer`, itself among them, by role: at most
+ * SWAGE_PLAN_SIBLINGS; 0 when the method has no siblings. Borrowed. */
+#define SWAGE_PLAN_SIBLINGS 4
+int swage_plan_find_siblings (SwagePlan *plan, SwageModel *model, const SwageTensor *layer,
+                              const SwageStep *step, const SwageTensor **layers, const SwageStep **steps);
 
 /* Exact sizes at once, without reading weights. */
 typedef struct

@@ -301,7 +301,7 @@ swage_recipe_get_needs (const SwageRecipe *recipe)
   SwageNeeds needs = SWAGE_NEED_NONE;
   for (int i = 0; i < swage_recipe_get_n (recipe); i++)
     if (recipe->steps[i]->enabled)
-      needs |= recipe->steps[i]->method->needs;
+      needs |= swage_method_get_needs (recipe->steps[i]->method, recipe->steps[i]->params);
   return needs;
 }
 

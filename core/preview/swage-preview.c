@@ -31,6 +31,7 @@ void
 swage_preview_result_clear (SwagePreviewResult *result)
 {
   g_clear_pointer (&result->device, g_free);
+  g_clear_pointer (&result->device_failure, g_free);
 }
 
 static uint64_t
@@ -293,10 +294,9 @@ plan_changes_something (SwagePlan *plan, SwageModel *model)
   return false;
 }
 
-bool
-swage_preview_run (SwagePipeline *pipeline, SwagePlan *plan, const SwageWindows *windows,
-                   SwageProtocol protocol, SwagePreviewFunc func, gpointer user_data, SwageJob *job,
-                   SwagePreviewResult *result, GError **error)
+static bool
+run_once (SwagePipeline *pipeline, SwagePlan *plan, const SwageWindows *windows, SwageProtocol protocol,
+          SwagePreviewFunc func, gpointer user_data, SwageJob *job, SwagePreviewResult *result, GError **error)
 {
   gint64 started = g_get_monotonic_time ();
   SwageModel *model = swage_pipeline_get_model (pipeline);
@@ -313,7 +313,10 @@ swage_preview_run (SwagePipeline *pipeline, SwagePlan *plan, const SwageWindows 
   result->bytes = size.bytes;
   result->original_bytes = size.original_bytes;
   result->bits_per_weight = size.bits_per_weight;
-  result->device = g_strdup (swage_backend_get_name (swage_pipeline_get_backend (pipeline)));
+  SwageBackend *backend = swage_pipeline_get_backend (pipeline);
+  SwageBackendCounters before, after;
+  result->device = g_strdup (swage_backend_get_name (backend));
+  swage_backend_get_counters (backend, &before);
 
   g_autofree char *key = note_key (pipeline, changed ? plan : NULL, windows, error);
   bool good = key != NULL;
@@ -350,6 +353,33 @@ swage_preview_run (SwagePipeline *pipeline, SwagePlan *plan, const SwageWindows 
   result->tokens_run = result->blocks_run > 0 ? n_tokens : 0;
   result->tokens_per_second = result->seconds > 0 ? (double)n_tokens / result->seconds : 0;
   result->peak_rss_bytes = peak_rss ();
+  swage_backend_get_counters (backend, &after);
+  result->uploaded_bytes = after.uploaded_bytes - before.uploaded_bytes;
+  result->downloaded_bytes = after.downloaded_bytes - before.downloaded_bytes;
+  result->dispatches = after.dispatches - before.dispatches;
+  result->cpu_fallback_ops = after.cpu_fallback_ops - before.cpu_fallback_ops;
+  result->device_peak_bytes = after.device_peak_bytes;
+  return true;
+}
+
+bool
+swage_preview_run (SwagePipeline *pipeline, SwagePlan *plan, const SwageWindows *windows,
+                   SwageProtocol protocol, SwagePreviewFunc func, gpointer user_data, SwageJob *job,
+                   SwagePreviewResult *result, GError **error)
+{
+  g_autoptr (GError) cause = NULL;
+
+  if (run_once (pipeline, plan, windows, protocol, func, user_data, job, result, &cause))
+    return true;
+  if (!g_error_matches (cause, SWAGE_ERROR, SWAGE_ERROR_DEVICE))
+    {
+      g_propagate_error (error, g_steal_pointer (&cause));
+      return false;
+    }
+  if (!swage_pipeline_set_backend (pipeline, NULL, error)
+      || !run_once (pipeline, plan, windows, protocol, func, user_data, job, result, error))
+    return false;
+  result->device_failure = g_strdup (cause->message);
   return true;
 }
 
@@ -380,6 +410,13 @@ swage_preview_result_to_json (const SwagePreviewResult *result)
   INTEGER (context)
   INTEGER (blocks_run)
   INTEGER (peak_rss_bytes)
+  INTEGER (uploaded_bytes)
+  INTEGER (downloaded_bytes)
+  INTEGER (dispatches)
+  INTEGER (cpu_fallback_ops)
+  INTEGER (device_peak_bytes)
+  if (result->device_failure != NULL)
+    json_object_set_new (json, "device_failure", json_string (result->device_failure));
 #undef REAL
 #undef INTEGER
   return json;

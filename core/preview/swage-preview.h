@@ -32,6 +32,9 @@ typedef struct
   uint64_t peak_rss_bytes;
   int blocks_run;      /* blocks computed in this run, original and plan together */
   int64_t done, total; /* scored positions so far, in a running estimate */
+  /* of a GPU in this run; zeros on the CPU */
+  uint64_t uploaded_bytes, downloaded_bytes, dispatches, cpu_fallback_ops, device_peak_bytes;
+  char *device_failure; /* NULL, or why the device was given up and all of this measured on the CPU; owned */
 } SwagePreviewResult;
 void swage_preview_result_clear (SwagePreviewResult *result);
 
@@ -39,7 +42,8 @@ void swage_preview_result_clear (SwagePreviewResult *result);
  * `result` is borrowed. */
 typedef void (*SwagePreviewFunc) (const SwagePreviewResult *result, gpointer user_data);
 
-/* Blocking. `plan` NULL or without rules: the original alone (kld 0, agreement 1). */
+/* Blocking. When the pipeline's device fails, the pipeline goes on on the CPU and the preview is made there from the beginning:
+ * result->device_failure says so once. `plan` NULL or without rules: the original alone (kld 0, agreement 1). */
 bool swage_preview_run (SwagePipeline *pipeline, SwagePlan *plan, const SwageWindows *windows,
                         SwageProtocol protocol, SwagePreviewFunc func, gpointer user_data, SwageJob *job,
                         SwagePreviewResult *result, GError **error);

@@ -35,6 +35,11 @@ swage_act_stats_new (int64_t n_in, SwageNeeds needs, int bins, double sigma)
     }
   if (needs & SWAGE_NEED_HESSIAN)
     stats->hessian = g_new0 (double, n *n);
+  if (needs & SWAGE_NEED_COL_ABS)
+    stats->col_abs = g_new0 (double, n);
+  if (needs & SWAGE_NEED_SAMPLES)
+    stats->samples = g_new (float, n *SWAGE_STATS_SAMPLES);
+  stats->sample_stride = 1;
   if (needs & SWAGE_NEED_SUMMARY)
     stats->builder = swage_summary_builder_new (bins, sigma);
   return stats;
@@ -115,6 +120,58 @@ dup_finite (const float *x, int64_t n)
   return copy;
 }
 
+typedef struct
+{
+  SwageActStats *stats;
+  const float *x;
+  int64_t n;
+} AddingAbs;
+
+/* A range of columns, row after row: the order of additions is that of the rows for any number of threads. */
+static void
+add_abs (int64_t begin, int64_t end, int worker, void *user_data)
+{
+  const AddingAbs *a = user_data;
+
+  for (int64_t i = 0; i < a->n; i++)
+    for (int64_t j = begin; j < end; j++)
+      {
+        float v = a->x[i * a->stats->n_in + j];
+        if (isfinite (v))
+          a->stats->col_abs[j] += fabs ((double)v);
+      }
+}
+
+/* When there is no more room every second row goes, and from then on the stride is twice as long: which rows
+ * stay depends on their numbers alone. */
+static void
+add_samples (SwageActStats *stats, const float *x, int64_t n)
+{
+  size_t row = (size_t)stats->n_in;
+
+  for (int64_t i = 0; i < n; i++)
+    {
+      if ((stats->n_tokens + i) % stats->sample_stride != 0)
+        continue;
+      if (stats->n_samples == SWAGE_STATS_SAMPLES)
+        {
+          for (int64_t k = 1; k < SWAGE_STATS_SAMPLES / 2; k++)
+            memcpy (stats->samples + (size_t)k * row, stats->samples + (size_t)(2 * k) * row,
+                    row * sizeof (float));
+          stats->n_samples = SWAGE_STATS_SAMPLES / 2;
+          stats->sample_stride *= 2;
+          if ((stats->n_tokens + i) % stats->sample_stride != 0)
+            continue;
+        }
+      float *to = stats->samples + (size_t)stats->n_samples++ * row;
+      for (size_t j = 0; j < row; j++)
+        {
+          float v = x[(size_t)i * row + j];
+          to[j] = isfinite (v) ? v : 0;
+        }
+    }
+}
+
 void
 swage_act_stats_add (SwageActStats *stats, const float *x, int64_t n)
 {
@@ -128,6 +185,8 @@ swage_act_stats_add (SwageActStats *stats, const float *x, int64_t n)
   else
     finite = all_finite (x, n * cols);
 
+  for (int64_t i = 0; i < n * cols && !finite; i++)
+    stats->n_nonfinite += !isfinite (x[i]);
   if (stats->channels != NULL)
     {
       SwageChannelStatsArgs args = { .accumulate = stats->n_tokens > 0 };
@@ -146,6 +205,13 @@ swage_act_stats_add (SwageActStats *stats, const float *x, int64_t n)
       g_autofree float *copy = finite ? NULL : dup_finite (x, n * cols);
       swage_hessian_add (stats->hessian, cols, finite ? x : copy, n);
     }
+  if (stats->col_abs != NULL)
+    {
+      AddingAbs adding = { stats, x, n };
+      swage_pool_run (cols, 64, add_abs, &adding);
+    }
+  if (stats->samples != NULL)
+    add_samples (stats, x, n);
   stats->n_tokens += n;
 }
 
@@ -172,5 +238,7 @@ swage_act_stats_free (SwageActStats *stats)
   g_free (stats->col_max);
   g_free (stats->col_sum);
   g_free (stats->hessian);
+  g_free (stats->col_abs);
+  g_free (stats->samples);
   g_free (stats);
 }

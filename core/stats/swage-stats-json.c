@@ -10,11 +10,10 @@ swage_needs_to_json (SwageNeeds needs)
   {
     SwageNeeds need;
     const char *id;
-  } names[] = { { SWAGE_NEED_COL_SQUARES, "col_squares" },
-                { SWAGE_NEED_COL_ABSMAX, "col_absmax" },
-                { SWAGE_NEED_COL_RANGE, "col_range" },
-                { SWAGE_NEED_HESSIAN, "hessian" },
-                { SWAGE_NEED_SUMMARY, "summary" } };
+  } names[] = { { SWAGE_NEED_COL_SQUARES, "col_squares" }, { SWAGE_NEED_COL_ABSMAX, "col_absmax" },
+                { SWAGE_NEED_COL_RANGE, "col_range" },     { SWAGE_NEED_HESSIAN, "hessian" },
+                { SWAGE_NEED_SUMMARY, "summary" },         { SWAGE_NEED_COL_ABS, "col_abs" },
+                { SWAGE_NEED_SAMPLES, "samples" } };
   json_t *json = json_array ();
 
   for (size_t i = 0; i < G_N_ELEMENTS (names); i++)

@@ -9,7 +9,7 @@
 #pragma once
 
 #include "core/base/swage-job.h"
-#include "core/linear/swage-weight.h"
+#include "core/linear/swage-linear.h"
 
 /* Bins of equal width over [lo, hi); counts are exact and sum to the number of finite values. The width is a
  * power of two and lo a multiple of it, so edges are short binary numbers, histograms of different sets lie
@@ -76,22 +76,30 @@ typedef enum
   SWAGE_NEED_COL_RANGE = 1 << 2,   /* min and max, sum per input channel (Outlier Suppression+, RPTQ) */
   SWAGE_NEED_HESSIAN = 1 << 3,     /* Σ x xᵀ (GPTQ, SparseGPT …) */
   SWAGE_NEED_SUMMARY = 1 << 4,     /* SwageSummary of all inputs (the inspector) */
+  SWAGE_NEED_COL_ABS = 1 << 5,     /* Σ|x| per input channel (AWQ) */
+  SWAGE_NEED_SAMPLES = 1 << 6,     /* some rows of the inputs, evenly spread (searches over activation quantizers) */
 } SwageNeeds;
 
 typedef struct
 {
   int64_t n_in;
   int64_t n_tokens; /* rows seen */
+  int64_t n_nonfinite; /* NaN and infinities among their values */
   SwageNeeds needs;
   double *col_squares; /* n_in each; NULL when not asked for */
   float *col_absmax;
   float *col_min, *col_max;
   double *col_sum;
   double *hessian;      /* n_in × n_in, both triangles, Σ x xᵀ (not divided) */
+  double *col_abs;      /* n_in: Σ|x| */
+  /* Rows 0, k, 2k … of all rows, k a power of two such that there are at most SWAGE_STATS_SAMPLES. */
+  float *samples; /* n_samples × n_in */
+  int64_t n_samples, sample_stride;
   SwageSummary summary; /* valid after swage_act_stats_finish() */
   struct _SwageSummaryBuilder *builder;
   double *channels; /* private: rows of the operator channel_stats */
 } SwageActStats;
+#define SWAGE_STATS_SAMPLES 512
 SwageActStats *swage_act_stats_new (int64_t n_in, SwageNeeds needs, int bins, double sigma);
 /* Add n rows of n_in inputs. Deterministic for any number of threads. Numbers that are not finite are left
  * out of everything and counted in the summary; for the Hessian they count as 0. */
@@ -99,4 +107,8 @@ void swage_act_stats_add (SwageActStats *stats, const float *x, int64_t n);
 /* Complete the summary and the Hessian's other triangle; once, after the last add. */
 void swage_act_stats_finish (SwageActStats *stats);
 void swage_act_stats_free (SwageActStats *stats);
+/* What the statistics would be of T·x: what a step sees whose layer has a transform already. Of `needs` what can
+ * be derived from `stats`, exactly: a shift asks for sums (COL_RANGE), after a rotation ranges and Σ|x| are those of
+ * the samples and squares the Hessian's diagonal (or the samples'). The summary is not carried over. New. */
+SwageActStats *swage_act_stats_new_transformed (const SwageActStats *stats, const SwageTransform *transform);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (SwageActStats, swage_act_stats_free)

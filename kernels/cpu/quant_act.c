@@ -74,8 +74,8 @@ round_vector (const SwageQuantGrid *g, vf x)
       return (v - vf_set (g->zero)) * vf_set (g->scale);
     }
   v = vf_min (vf_set (g->max), vf_max (vf_set (g->min), v));
-  vf power = vf_max ((vf)((vi)v & 0x7f800000), vf_set (g->emin == -6 ? 0x1p-6f : 0x1p-14f));
-  vf step = power * vf_set (g->mantissa == 3 ? 0.125f : 0.25f);
+  vf power = vf_max ((vf)((vi)v & 0x7f800000), vf_set (g->emin == -6 ? 0x1p-6f : g->emin == 0 ? 1.0f : 0x1p-14f));
+  vf step = power * vf_set (g->mantissa == 3 ? 0.125f : g->mantissa == 2 ? 0.25f : 0.5f);
   return vf_round (v / step) * step * vf_set (g->scale);
 }
 

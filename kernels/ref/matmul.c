@@ -4,9 +4,9 @@
  *
  *   dst    y       F32 [n, m]
  *   src 0  x       F32 [k, m]
- *   src 1  W       [k, n] of any type: floats, block types, or SWAGE_TYPE_INT codes (nb[1] = bytes of a row)
+ *   src 1  W       [k, n] of any type: floats, block types, or a layout's codes (nb[1] = bytes of a row)
  *   src 2  bias    F32 [n], may be absent
- *   src 3  scales  F16 [groups, n], for SWAGE_TYPE_INT
+ *   src 3  scales  F16 [groups, n], for SWAGE_TYPE_INT; what swage-layout.h says for others
  *   src 4  zeros   U8 [groups, n], for asymmetric SWAGE_TYPE_INT
  *   args   SwageMatmulArgs; NULL: alpha 1, no accumulation
  *

@@ -17,6 +17,7 @@
  *   asymmetric int  s = (max (hi, 0) − min (lo, 0)) / Q, Q = 2^bits − 1, z = round (−min (lo, 0) / s)
  *                                                            y = s · (clamp (round (x/s) + z, 0, Q) − z)
  *   E4M3, E5M2      s = a / M, M = 448 or 57344              y = s · fp8 (clamp (x/s, −M, M))
+ *   E2M1            s = a / 6                                y = s · fp4 (clamp (x/s, −6, 6)): 0, ½, 1, 1½, 2, 3, 4, 6
  *
  * s = 0 gives y = 0. (LLM.int8, arXiv:2208.07339; ZeroQuant, arXiv:2206.01861; FP8, arXiv:2209.05433.) y may
  * be x. A slice is one row; with SWAGE_SCOPE_TENSOR and no static range everything is one slice.
@@ -112,7 +113,7 @@ ref (const SwageOpCall *call, int64_t begin, int64_t end)
 const SwageOp swage_op_quant_act = {
   .id = "quant_act",
   .summary
-  = "fake quantization of activations: int 2..8, FP8; per token, group, tensor; outlier columns kept",
+  = "fake quantization of activations: int 2..8, FP8, FP4; per token, group, tensor; outlier columns kept",
   .slices = slices,
   .grain = grain,
   .ref = ref,

@@ -36,6 +36,9 @@ static const SwageTypeInfo type_infos[SWAGE_N_TYPES] = {
   [SWAGE_TYPE_I32]    = { "i32",    "I32",    26, "I32",  1,   4,   false, true },
   [SWAGE_TYPE_I64]    = { "i64",    "I64",    27, "I64",  1,   8,   false, true },
   [SWAGE_TYPE_INT]    = { "int",    "Int",    -1, NULL,   1,   0,   true,  true },
+  [SWAGE_TYPE_LUT]    = { "lut",    "LUT",    -1, NULL,   1,   0,   false, false },
+  [SWAGE_TYPE_BCQ]    = { "bcq",    "BCQ",    -1, NULL,   1,   0,   false, false },
+  [SWAGE_TYPE_TT]     = { "tt",     "TT",     -1, NULL,   1,   0,   false, false },
   /* clang-format on */
 };
 

@@ -148,6 +148,20 @@ evaluate (const SwageLinear *linear, const float *x, double *y)
       for (int o = 0; o < N_OUT; o++)
         for (int i = 0; i < N_IN; i++)
           y[o] += quantized[i] * w[o * N_IN + i];
+      const SwageTransform *t = linear->transform;
+      for (int o = 0; t != NULL && t->u1 != NULL && o < N_OUT; o++) /* (U1 ⊗ U2)ᵀ of the product, without the bias */
+        {
+          double turned = linear->bias != NULL ? linear->bias[o] : 0;
+          for (int k = 0; k < N_OUT; k++)
+            {
+              double product = 0;
+              for (int i = 0; i < N_IN; i++)
+                product += quantized[i] * w[k * N_IN + i];
+              turned += (double)t->u1[k / t->u2_n * t->u1_n + o / t->u2_n]
+                        * (double)t->u2[k % t->u2_n * t->u2_n + o % t->u2_n] * product;
+            }
+          y[o] = turned;
+        }
     }
   if (linear->a != NULL)
     {
@@ -179,7 +193,7 @@ typedef struct
   SwageType type; /* NONE: no Ŵ */
   int bits, group;
   bool symmetric;
-  bool bias, low_rank, scale, shift, permutation, q1, q2;
+  bool bias, low_rank, scale, shift, permutation, q1, q2, turned;
   SwageType sparse; /* 0 (F32) counts as absent: see has_sparse */
   bool has_sparse;
   int act_bits; /* 0: none */
@@ -212,6 +226,9 @@ static const Case cases[] = {
   { "rotation", .type = SWAGE_TYPE_F32, .q1 = true, .q2 = true },
   { "rotation-left", .type = SWAGE_TYPE_F32, .q1 = true },
   { "rotation-right", .type = SWAGE_TYPE_F32, .q2 = true },
+  { "turned", .type = SWAGE_TYPE_F32, .turned = true },
+  { "turned-all", .type = SWAGE_TYPE_INT, .bits = 4, .group = 32, .bias = true, .low_rank = true, .q1 = true,
+    .q2 = true, .turned = true, .has_sparse = true, .sparse = SWAGE_TYPE_F16 },
   { "transform", .type = SWAGE_TYPE_BF16, .scale = true, .shift = true, .permutation = true, .q1 = true,
     .q2 = true },
   { "act-int8-token", .type = SWAGE_TYPE_F32, .act_bits = 8, .act_scope = SWAGE_ACT_PER_TOKEN,
@@ -275,7 +292,7 @@ make_layer (const Case *c, GRand *rand)
     }
   if (c->has_sparse)
     linear->sparse = make_sparse (rand, c->sparse);
-  if (c->scale || c->shift || c->permutation || c->q1 || c->q2)
+  if (c->scale || c->shift || c->permutation || c->q1 || c->q2 || c->turned)
     {
       SwageTransform *t = linear->transform = g_new0 (SwageTransform, 1);
       t->scale = c->scale ? random_floats (rand, N_IN) : NULL;
@@ -295,6 +312,11 @@ make_layer (const Case *c, GRand *rand)
         }
       if (c->q1)
         t->q1 = random_orthogonal (rand, t->q1_n = 8);
+      if (c->turned)
+        {
+          t->u1 = random_orthogonal (rand, t->u1_n = 7);
+          t->u2 = random_orthogonal (rand, t->u2_n = 10);
+        }
       if (c->q2)
         t->q2 = random_orthogonal (rand, t->q2_n = 12);
     }
@@ -372,7 +394,7 @@ test_effective (void)
   g_autoptr (GRand) rand = g_rand_new_with_seed (5);
   g_autofree char *path = golden_path ("llama", "");
   const Case c = { "effective",   .type = SWAGE_TYPE_Q8_0, .low_rank = true,
-                   .scale = true, .permutation = true,     .q1 = true,
+                   .scale = true, .permutation = true,     .q1 = true, .turned = true,
                    .q2 = true,    .has_sparse = true,      .sparse = SWAGE_TYPE_F32 };
   g_autoptr (SwageLinear) linear = make_layer (&c, rand);
   g_autofree float *effective = swage_linear_get_effective (linear);

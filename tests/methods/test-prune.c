@@ -245,6 +245,7 @@ test_wanda_refuses (void)
   SwageLinearSpec spec, out;
   g_autoptr (GError) error = NULL;
   swage_linear_spec_init_from (&spec, in);
+  spec.no_input = true;
   const SwageMethod *method = swage_method_find ("wanda");
   g_autofree void *params = fixture_params (method, "");
   g_assert_false (swage_method_cost (method, params, "token_embd", &spec, &out, &error));

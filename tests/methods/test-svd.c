@@ -1,69 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * svd against a one-sided Jacobi decomposition (Hestenes 1958) in double, which shares no step with the
- * method: columns are rotated in pairs until all are orthogonal; their norms are the singular values.
+ * svd against a one-sided Jacobi decomposition (see jacobi.h) of the weights, and of what the layer gives for
+ * its inputs.
  */
-#include <stdlib.h>
+#include "jacobi.h"
 #include "method-fixture.h"
-
-static int
-compare_falling (const void *a, const void *b)
-{
-  double x = *(const double *)a, y = *(const double *)b;
-  return (x < y) - (x > y);
-}
-
-/* Singular values of a (rows × cols), largest first: min (rows, cols) of them. */
-static double *
-jacobi_singular_values (const float *a, int64_t rows, int64_t cols)
-{
-  bool turn = rows < cols; /* work on the side with fewer columns */
-  int64_t m = MAX (rows, cols), n = MIN (rows, cols);
-  g_autofree double *u = g_new (double, (gsize)(m * n)); /* n columns, each contiguous */
-  double *sigma = g_new (double, (gsize)n);
-
-  for (int64_t j = 0; j < n; j++)
-    for (int64_t i = 0; i < m; i++)
-      u[j * m + i] = (double)(turn ? a[j * cols + i] : a[i * cols + j]);
-  for (int sweep = 0; sweep < 40; sweep++)
-    {
-      double off = 0;
-      for (int64_t p = 0; p < n; p++)
-        for (int64_t q = p + 1; q < n; q++)
-          {
-            double *x = u + p * m, *y = u + q * m, alpha = 0, beta = 0, gamma = 0;
-            for (int64_t i = 0; i < m; i++)
-              {
-                alpha += x[i] * x[i];
-                beta += y[i] * y[i];
-                gamma += x[i] * y[i];
-              }
-            if (fabs (gamma) <= 1e-15 * sqrt (alpha * beta))
-              continue;
-            off = MAX (off, fabs (gamma) / sqrt (alpha * beta));
-            double zeta = (beta - alpha) / (2 * gamma);
-            double t = (zeta >= 0 ? 1 : -1) / (fabs (zeta) + sqrt (1 + zeta * zeta)),
-                   c = 1 / sqrt (1 + t * t), s = c * t;
-            for (int64_t i = 0; i < m; i++)
-              {
-                double xi = x[i];
-                x[i] = c * xi - s * y[i];
-                y[i] = s * xi + c * y[i];
-              }
-          }
-      if (off < 1e-14)
-        break;
-    }
-  for (int64_t j = 0; j < n; j++)
-    {
-      double square = 0;
-      for (int64_t i = 0; i < m; i++)
-        square += u[j * m + i] * u[j * m + i];
-      sigma[j] = sqrt (square);
-    }
-  qsort (sigma, (size_t)n, sizeof *sigma, compare_falling);
-  return sigma;
-}
 
 static double
 frobenius_distance (const SwageLinear *a, const SwageLinear *b)
@@ -72,15 +13,6 @@ frobenius_distance (const SwageLinear *a, const SwageLinear *b)
   double sum = 0;
   for (int64_t i = 0; i < a->n_out * a->n_in; i++)
     sum += ((double)x[i] - (double)y[i]) * ((double)x[i] - (double)y[i]);
-  return sqrt (sum);
-}
-
-static double
-tail (const double *sigma, int64_t n, int64_t rank)
-{
-  double sum = 0;
-  for (int64_t i = n - 1; i >= rank; i--)
-    sum += sigma[i] * sigma[i];
   return sqrt (sum);
 }
 
@@ -253,6 +185,152 @@ test_degenerate (void)
                         WORDS ("blk.0.ffn_down", "row 3", "column 4"));
 }
 
+/* Statistics of `tokens` random inputs of different sizes and correlated channels; every `dead`-th channel is
+ * silent (0: none). `*x` gets the inputs, tokens × n. */
+static SwageActStats *
+random_inputs (int64_t n, int64_t tokens, int64_t dead, uint64_t seed, float **x)
+{
+  SwageActStats *stats = swage_act_stats_new (n, SWAGE_NEED_HESSIAN, 0, 0);
+
+  *x = fixture_normals (tokens * n, 1, seed);
+  for (int64_t t = 0; t < tokens; t++)
+    for (int64_t j = 0; j < n; j++)
+      {
+        float *at = *x + t * n + j;
+        *at = (*at + (j > 0 ? 0.7f * at[-1] : 0)) * (j % 7 == 3 ? 4.0f : 0.5f);
+        if (dead > 0 && j % dead == 1)
+          *at = 0;
+      }
+  swage_act_stats_add (stats, *x, tokens);
+  swage_act_stats_finish (stats);
+  return stats;
+}
+
+/* W·Xᵀ of a layer: what it gives for inputs without its bias, rows × tokens. */
+static float *
+outputs_of (const SwageLinear *linear, const float *x, int64_t tokens)
+{
+  g_autofree float *w = swage_linear_get_effective (linear);
+  float *y = g_new (float, (gsize)(linear->n_out * tokens));
+  for (int64_t i = 0; i < linear->n_out; i++)
+    for (int64_t t = 0; t < tokens; t++)
+      {
+        double sum = 0;
+        for (int64_t j = 0; j < linear->n_in; j++)
+          sum += (double)w[i * linear->n_in + j] * (double)x[t * linear->n_in + j];
+        y[i * tokens + t] = (float)sum;
+      }
+  return y;
+}
+
+static double
+distance (const float *x, const float *y, int64_t n)
+{
+  double sum = 0;
+  for (int64_t i = 0; i < n; i++)
+    sum += ((double)x[i] - (double)y[i]) * ((double)x[i] - (double)y[i]);
+  return sqrt (sum);
+}
+
+/* The least possible ‖(W − W')·X‖ at rank r is the tail of the singular values of W·X: no whitening matrix is
+ * needed to say so. Wide and tall layers, fewer tokens than channels, silent channels. */
+static void
+test_whitened (void)
+{
+  static const int64_t cases[][4]
+      = { { 24, 24, 90, 0 }, { 17, 40, 200, 0 }, { 40, 17, 100, 0 }, { 60, 24, 15, 0 }, { 24, 60, 30, 0 },
+          { 50, 20, 64, 4 }, { 20, 50, 80, 3 },  { 1, 12, 30, 0 },   { 12, 1, 30, 0 } };
+  for (size_t s = 0; s < G_N_ELEMENTS (cases); s++)
+    {
+      int64_t rows = cases[s][0], cols = cases[s][1], tokens = cases[s][2], n = MIN (rows, cols);
+      g_autofree float *x = NULL;
+      g_autoptr (SwageActStats) stats = random_inputs (cols, tokens, cases[s][3], 50 + s, &x);
+      g_autoptr (SwageLinear) in = fixture_linear (SWAGE_TYPE_F32, rows, cols, 100 + s);
+      g_autofree float *y = outputs_of (in, x, tokens);
+      g_autofree double *sigma = jacobi_singular_values (y, rows, tokens);
+      int64_t n_sigma = MIN (rows, tokens);
+      double norm = tail (sigma, n_sigma, 0);
+      for (int64_t rank = 1; rank <= n; rank += MAX (1, n / 5))
+        {
+          g_autofree char *text = g_strdup_printf ("by=rank,type=f32,rank=%d,whiten=true,damp=0", (int)rank);
+          g_autoptr (SwageLinear) out = fixture_apply_ok ("svd", text, in, stats);
+          g_autofree float *y_out = outputs_of (out, x, tokens);
+          double least = rank < n_sigma ? tail (sigma, n_sigma, rank) : 0;
+          g_assert_cmpfloat (fabs (distance (y, y_out, rows * tokens) - least), <=, 2e-5 * norm);
+
+          g_autofree char *plain_text = g_strdup_printf ("by=rank,type=f32,rank=%d", (int)rank);
+          g_autoptr (SwageLinear) plain = fixture_apply_ok ("svd", plain_text, in, NULL);
+          g_autofree float *y_plain = outputs_of (plain, x, tokens);
+          g_assert_cmpfloat (least, <=, distance (y, y_plain, rows * tokens) + 1e-6 * norm);
+        }
+    }
+}
+
+/* With damping, what the text does not use is approximated like the rest, and full rank loses nothing. */
+static void
+test_whitened_silence (void)
+{
+  for (int tall = 0; tall < 2; tall++)
+    {
+      int64_t rows = tall ? 40 : 20, cols = tall ? 20 : 40;
+      g_autofree float *x = NULL;
+      g_autoptr (SwageActStats) stats = random_inputs (cols, 90, 3, 5, &x);
+      g_autoptr (SwageLinear) in = fixture_linear (SWAGE_TYPE_F32, rows, cols, 6);
+      g_autoptr (SwageLinear) full
+          = fixture_apply_ok ("svd", "by=rank,type=f32,rank=20,whiten=true", in, stats);
+      g_autoptr (SwageLinear) other = fixture_linear (SWAGE_TYPE_F32, rows, cols, 7);
+      g_assert_cmpfloat (frobenius_distance (in, full), <=, 1e-4 * frobenius_distance (in, other));
+
+      /* no input at all: the plain problem */
+      memset (stats->hessian, 0, (size_t)(cols * cols) * sizeof (double));
+      g_autoptr (SwageLinear) dead = fixture_apply_ok ("svd", "by=rank,rank=5,whiten=true", in, stats);
+      g_autoptr (SwageLinear) plain = fixture_apply_ok ("svd", "by=rank,rank=5", in, NULL);
+      g_assert_true (weights_equal (dead->a, plain->a));
+      g_assert_true (weights_equal (dead->b, plain->b));
+
+      stats->hessian[3 * cols + 3] = 1;
+      stats->hessian[3 * cols + 4] = NAN;
+      fixture_assert_fails ("svd", "by=rank,rank=5,whiten=true", in, stats, SWAGE_ERROR_NUMERIC,
+                            WORDS ("blk.0.ffn_down", "channel 3"));
+    }
+}
+
+/* The spectrum is what the squared error grows by, rank by rank, and energy counts in it. */
+static void
+test_spectrum (void)
+{
+  const SwageMethod *svd = swage_method_find ("svd");
+  for (int tall = 0; tall < 2; tall++)
+    for (int whiten = 0; whiten < 2; whiten++)
+      {
+        int64_t rows = tall ? 40 : 16, cols = tall ? 16 : 40, tokens = 70, n = 0;
+        g_autofree float *x = NULL;
+        g_autoptr (SwageActStats) stats = random_inputs (cols, tokens, 0, 9, &x);
+        g_autoptr (SwageLinear) in = fixture_linear (SWAGE_TYPE_F32, rows, cols, 6);
+        g_autofree float *y = outputs_of (in, x, tokens), *w = swage_linear_get_effective (in);
+        g_autofree double *sigma
+            = whiten ? jacobi_singular_values (y, rows, tokens) : jacobi_singular_values (w, rows, cols);
+        g_autofree void *params = fixture_params (svd, whiten ? "whiten=true,damp=0" : "");
+        SwageMethodContext context = { .layer = in->name, .stats = stats, .original = in };
+        g_autofree double *spectrum = svd->get_spectrum (params, in, &context, &n, NULL, NULL);
+        g_assert_cmpint (n, ==, 16);
+        for (int64_t i = 0; i < n; i++)
+          g_assert_cmpfloat_with_epsilon (spectrum[i], sigma[i] * sigma[i], 1e-4 * sigma[0] * sigma[0]);
+        g_assert_cmpint (swage_method_get_needs (svd, params), ==,
+                         whiten ? SWAGE_NEED_HESSIAN : SWAGE_NEED_NONE);
+
+        double total = 0, kept = 0;
+        int64_t rank = 0;
+        for (int64_t i = 0; i < n; i++)
+          total += spectrum[i];
+        while (kept < 0.8 * total)
+          kept += spectrum[rank++];
+        g_autoptr (SwageLinear) out = fixture_apply_ok (
+            "svd", whiten ? "by=energy,energy=0.8,whiten=true,damp=0" : "by=energy,energy=0.8", in, stats);
+        g_assert_cmpint (swage_linear_get_rank (out), ==, rank);
+      }
+}
+
 /* svd, then rtn packs both factors. */
 static void
 test_with_rtn (void)
@@ -295,6 +373,12 @@ test_threads (void)
   g_autoptr (SwageLinear) tall = fixture_linear (SWAGE_TYPE_F16, 450, 210, 8);
   fixture_assert_thread_invariant ("svd", "by=energy,energy=0.7", tall, NULL);
   fixture_assert_cancels ("svd", "by=rank,rank=4", in, NULL);
+  g_autofree float *x = NULL, *x_tall = NULL;
+  g_autoptr (SwageActStats) stats = random_inputs (450, 600, 0, 3, &x);
+  g_autoptr (SwageActStats) stats_tall = random_inputs (210, 300, 0, 3, &x_tall);
+  fixture_assert_thread_invariant ("svd", "by=rank,rank=40,whiten=true", in, stats);
+  fixture_assert_thread_invariant ("svd", "by=rank,rank=40,whiten=true", tall, stats_tall);
+  fixture_assert_cancels ("svd", "by=rank,rank=4,whiten=true", tall, stats_tall);
 }
 
 /* Cancelling while LAPACK is at work comes back at once, not when it is done. */
@@ -331,6 +415,9 @@ main (int argc, char **argv)
   g_test_add_func ("/svd/energy-multiple", test_energy_multiple);
   g_test_add_func ("/svd/size-ratio", test_size_ratio);
   g_test_add_func ("/svd/degenerate", test_degenerate);
+  g_test_add_func ("/svd/whitened", test_whitened);
+  g_test_add_func ("/svd/whitened-silence", test_whitened_silence);
+  g_test_add_func ("/svd/spectrum", test_spectrum);
   g_test_add_func ("/svd/with-rtn", test_with_rtn);
   g_test_add_func ("/svd/threads", test_threads);
   g_test_add_func ("/svd/cancel-within", test_cancel_within);

@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "op-cases.h"
 
+#include "kernels/swage-layout.h"
+
 #include <math.h>
 #include <string.h>
+
+#include "kernels/swage-quantize.h"
 
 #define GUARD 256
 
@@ -18,6 +22,8 @@ next_random (void)
 static size_t
 row_bytes (const SwageView *v, int bits)
 {
+  if (v->type != SWAGE_TYPE_INT && swage_type_is_layout (v->type))
+    return 0; /* add_layout_weight() makes room itself */
   return v->type == SWAGE_TYPE_INT ? swage_int_row_bytes (v->ne[0], bits)
                                    : swage_type_row_bytes (v->type, v->ne[0]);
 }
@@ -129,7 +135,40 @@ static const int matmul_shapes[][10] = {
   { 12, 37, 1003, SWAGE_TYPE_INT, 0, 0, 4, 0, 5, 1003 },
   { 12, 20, 700, SWAGE_TYPE_INT, 0, 0, 4, 0, -7, 37 },
   { 12, 20, 700, SWAGE_TYPE_INT, 0, 0, 4, 0, 8, 24 },
+  { 1, 37, 1024, SWAGE_TYPE_LUT, 1, 0, 4, 0, 4, 0 },
+  { 12, 20, 1003, SWAGE_TYPE_LUT, 0, 0, 4, 0, 3, 0 },
+  { 9, 20, 300, SWAGE_TYPE_LUT, 0, 1, 4, 0, 8, 0 },
+  { 2, 37, 1100, SWAGE_TYPE_BCQ, 0, 0, 4, 0, 3, 128 },
+  { 12, 20, 515, SWAGE_TYPE_BCQ, 1, 0, 4, 0, -2, 24 },
+  { 1, 37, 768, SWAGE_TYPE_TT, 0, 0, 4, 0, 3, 4 },
+  { 12, 20, 530, SWAGE_TYPE_TT, 0, 0, 4, 0, 4, 3 },
 };
+
+/* Codes and scales of a weight in a layout, all bits of the codes random. */
+static void
+add_layout_weight (OpCase *c, int at, SwageType type, int64_t k, int64_t n, int bits, int group)
+{
+  bool symmetric = bits > 0;
+  int64_t n_scales;
+
+  bits = ABS (bits);
+  n_scales = swage_layout_scales (type, k, bits, group, symmetric);
+  c->call.src[at]
+      = add_tensor (c, type, k, n, 1, 1, swage_layout_code_bytes (type, k, bits, group) + 2, bits);
+  if (n_scales > 0)
+    c->call.src[3] = add_floats (c, SWAGE_TYPE_F16, n_scales, n, 1, 1, 2, 0.3f, 0.1f);
+  for (int64_t r = 0; r < n; r++)
+    {
+      guint8 *codes = nth_row (&c->call.src[at], r);
+      for (size_t i = 0; i < swage_layout_code_bytes (type, k, bits, group); i += 2)
+        {
+          guint16 two = swage_f32_to_f16 (next_random ());
+          codes[i] = (guint8)two;
+          if (i + 1 < swage_layout_code_bytes (type, k, bits, group))
+            codes[i + 1] = (guint8)(two >> 8);
+        }
+    }
+}
 
 /* Codes, scales and zeros of a random weight at sources `at`, 3 and 4. */
 static void
@@ -163,11 +202,33 @@ build_matmul (OpCase *c, int i)
   c->call.src[0] = add_floats (c, SWAGE_TYPE_F32, s[2], s[0], 1, 1, gap, 1, 0);
   if (s[3] == SWAGE_TYPE_INT)
     add_int_weight (c, 1, s[2], s[1], s[8], s[9]);
+  else if (swage_type_is_layout (s[3]))
+    add_layout_weight (c, 1, s[3], s[2], s[1], s[8], s[9]);
   else
     c->call.src[1] = add_floats (c, s[3], s[2], s[1], 1, 1, s[3] <= SWAGE_TYPE_BF16 ? gap : 0, 1, 0);
   if (s[4])
     c->call.src[2] = add_floats (c, SWAGE_TYPE_F32, s[1], 1, 1, 1, 0, 5, 0);
   c->args.matmul = (SwageMatmulArgs){ (float)s[6] / 4, (guint)s[5], (guint)ABS (s[8]), (guint)s[9] };
+}
+
+/* m, n, k, bias, accumulate, bits (negative: with offsets), group */
+static const int bcq_matmul_shapes[][7] = {
+  { 1, 1, 1, 0, 0, 1, 8 },         { 1, 37, 1100, 0, 0, 3, 128 },  { 3, 600, 1031, 1, 0, 4, 64 },
+  { 2, 513, 2048, 0, 1, 2, 128 },  { 1, 20, 515, 1, 0, -2, 24 },   { 8, 5, 1500, 0, 1, -3, 1504 },
+  { 1, 511, 96, 0, 0, 8, 32 },     { 2, 1, 7, 1, 0, -1, 8 },       { 1, 1025, 1025, 0, 0, 4, 1000 },
+};
+
+static void
+build_bcq_matmul (OpCase *c, int i)
+{
+  const int *s = bcq_matmul_shapes[i];
+
+  set_result (c, SWAGE_TYPE_F32, s[1], s[0], 1, 1, 8);
+  c->call.src[0] = add_floats (c, SWAGE_TYPE_F32, s[2], s[0], 1, 1, 4, 1, 0);
+  add_layout_weight (c, 1, SWAGE_TYPE_BCQ, s[2], s[1], s[5], s[6]);
+  if (s[3])
+    c->call.src[2] = add_floats (c, SWAGE_TYPE_F32, s[1], 1, 1, 1, 0, 5, 0);
+  c->args.matmul = (SwageMatmulArgs){ i % 2 ? -0.5f : 1, (guint)s[4], (guint)ABS (s[5]), (guint)s[6] };
 }
 
 /* k, rows, m, type, accumulate, bits, group */
@@ -179,6 +240,9 @@ static const int embed_shapes[][7] = {
   { 352, 11, 20, SWAGE_TYPE_Q8_0 },
   { 7, 3, 40, SWAGE_TYPE_F32, 1 },
   { 300, 5, 9, SWAGE_TYPE_INT, 0, 4, 128 },
+  { 300, 5, 9, SWAGE_TYPE_LUT, 0, 5, 0 },
+  { 300, 5, 9, SWAGE_TYPE_BCQ, 0, -4, 56 },
+  { 600, 5, 9, SWAGE_TYPE_TT, 1, 3, 4 },
 };
 
 static void
@@ -189,12 +253,14 @@ build_embed (OpCase *c, int i)
   set_result (c, SWAGE_TYPE_F32, s[0], s[2], 1, 1, 12);
   if (s[3] == SWAGE_TYPE_INT)
     add_int_weight (c, 0, s[0], s[1], s[5], s[6]);
+  else if (swage_type_is_layout (s[3]))
+    add_layout_weight (c, 0, s[3], s[0], s[1], s[5], s[6]);
   else
     c->call.src[0] = add_floats (c, s[3], s[0], s[1], 1, 1, 0, 1, 0);
   c->call.src[1] = add_ints (c, s[2], s[1]);
   if (s[2] > 2)
     ((gint32 *)c->call.src[1].data)[1] = -1, ((gint32 *)c->call.src[1].data)[2] = s[1];
-  c->args.embed = (SwageEmbedArgs){ (guint)s[4], (guint)s[5], (guint)s[6] };
+  c->args.embed = (SwageEmbedArgs){ (guint)s[4], (guint)ABS (s[5]), (guint)s[6] };
 }
 
 /* ne0..ne3, variant */
@@ -387,6 +453,8 @@ static const int quant_act_shapes[][9] = {
   { 333, 4, SWAGE_QUANT_E4M3, SWAGE_SCOPE_TOKEN, 8, 1, 0, 4, 0 },
   { 333, 4, SWAGE_QUANT_E5M2, SWAGE_SCOPE_TENSOR, 8, 1, 0, 0, 0 },
   { 333, 4, SWAGE_QUANT_E4M3, SWAGE_SCOPE_GROUP, 8, 1, 16, 0, 0 },
+  { 333, 4, SWAGE_QUANT_E2M1, SWAGE_SCOPE_TOKEN, 4, 1, 0, 3, 0 },
+  { 100, 6, SWAGE_QUANT_E2M1, SWAGE_SCOPE_GROUP, 4, 1, 32, 0, 1 },
 };
 
 static void
@@ -530,6 +598,109 @@ build_channel_stats (OpCase *c, int i)
   c->quantities = 2;
 }
 
+/* k, n, type, type of x, importance */
+static const int quantize_shapes[][5] = {
+  { 32, 1, SWAGE_TYPE_Q4_0, SWAGE_TYPE_F32, 0 },     { 1184, 9, SWAGE_TYPE_Q4_0, SWAGE_TYPE_BF16, 1 },
+  { 1184, 9, SWAGE_TYPE_Q4_1, SWAGE_TYPE_F32, 0 },   { 96, 9, SWAGE_TYPE_Q4_1, SWAGE_TYPE_F16, 1 },
+  { 96, 40, SWAGE_TYPE_Q5_0, SWAGE_TYPE_F32, 0 },    { 2080, 3, SWAGE_TYPE_Q5_0, SWAGE_TYPE_F32, 1 },
+  { 2080, 5, SWAGE_TYPE_Q5_1, SWAGE_TYPE_BF16, 0 },  { 64, 5, SWAGE_TYPE_Q5_1, SWAGE_TYPE_F32, 1 },
+  { 544, 20, SWAGE_TYPE_Q8_0, SWAGE_TYPE_F32, 0 },   { 544, 3, SWAGE_TYPE_Q8_0, SWAGE_TYPE_F32, 1 },
+  { 256, 1, SWAGE_TYPE_Q2_K, SWAGE_TYPE_F32, 0 },    { 2304, 7, SWAGE_TYPE_Q2_K, SWAGE_TYPE_F32, 1 },
+  { 768, 11, SWAGE_TYPE_Q3_K, SWAGE_TYPE_BF16, 0 },  { 2304, 5, SWAGE_TYPE_Q3_K, SWAGE_TYPE_F32, 1 },
+  { 1280, 11, SWAGE_TYPE_Q4_K, SWAGE_TYPE_BF16, 0 }, { 1280, 11, SWAGE_TYPE_Q4_K, SWAGE_TYPE_F32, 1 },
+  { 1280, 7, SWAGE_TYPE_Q5_K, SWAGE_TYPE_F32, 0 },   { 768, 11, SWAGE_TYPE_Q5_K, SWAGE_TYPE_F16, 1 },
+  { 512, 21, SWAGE_TYPE_Q6_K, SWAGE_TYPE_F32, 0 },   { 768, 9, SWAGE_TYPE_Q6_K, SWAGE_TYPE_F32, 1 },
+  { 672, 13, SWAGE_TYPE_IQ4_NL, SWAGE_TYPE_F32, 0 }, { 64, 31, SWAGE_TYPE_IQ4_NL, SWAGE_TYPE_BF16, 1 },
+  { 1024, 7, SWAGE_TYPE_IQ4_XS, SWAGE_TYPE_F32, 0 }, { 1280, 7, SWAGE_TYPE_IQ4_XS, SWAGE_TYPE_F32, 1 },
+};
+
+/* Rows to compress, among them what files sometimes hold: zeros, NaN, infinities, one large value. */
+static void
+add_rows_to_compress (OpCase *c, SwageType type, int64_t k, int64_t n, bool importance)
+{
+  c->call.src[0] = add_floats (c, type, k, n, 1, 1, 8, 0.02f, 0.001f);
+  if (type == SWAGE_TYPE_F32 && n > 2)
+    {
+      float *row = nth_row (&c->call.src[0], 1);
+      memset (row, 0, (size_t)MIN (k, 300) * sizeof (float));
+      row = nth_row (&c->call.src[0], 2);
+      row[0] = NAN, row[1] = INFINITY, row[2] = -INFINITY, row[3] = 1e-30f, row[k - 1] = 3;
+      row = nth_row (&c->call.src[0], n - 1);
+      for (int64_t i = 0; i < k; i++)
+        row[i] = fabsf (row[i]) + (i >= k / 2 ? 0.5f : 0); /* of one sign, far from zero */
+    }
+  if (importance)
+    {
+      c->call.src[1] = add_floats (c, SWAGE_TYPE_F32, k, 1, 1, 1, 0, 0.3f, 1);
+      float *w = c->call.src[1].data;
+      for (int64_t i = 0; i < k; i++)
+        w[i] = i % 37 == 5 ? 0 : w[i] * w[i] * (i % 11 == 3 ? 1e3f : 1);
+    }
+}
+
+static void
+build_quantize (OpCase *c, int i)
+{
+  const int *s = quantize_shapes[i];
+  set_result (c, s[2], s[0], s[1], 1, 1, i % 3 == 0 ? 0 : 6);
+  add_rows_to_compress (c, s[3], s[0], s[1], s[4]);
+}
+
+/* k, n, bits, group, symmetric, type of x, importance */
+static const int quantize_int_shapes[][7] = {
+  { 1, 1, 4, 1, 1, SWAGE_TYPE_F32, 0 },      { 512, 5, 4, 128, 1, SWAGE_TYPE_F32, 0 },
+  { 512, 5, 4, 128, 0, SWAGE_TYPE_BF16, 1 }, { 100, 7, 3, 37, 0, SWAGE_TYPE_F32, 0 },
+  { 333, 4, 2, 333, 1, SWAGE_TYPE_F32, 1 },  { 333, 4, 2, 64, 0, SWAGE_TYPE_F16, 0 },
+  { 250, 4, 8, 1000, 0, SWAGE_TYPE_F32, 0 }, { 250, 4, 8, 50, 1, SWAGE_TYPE_F32, 1 },
+  { 1001, 3, 5, 13, 1, SWAGE_TYPE_F32, 0 },  { 1001, 3, 6, 100, 0, SWAGE_TYPE_F32, 1 },
+};
+
+static void
+build_quantize_int (OpCase *c, int i)
+{
+  const int *s = quantize_int_shapes[i];
+  int64_t bytes = swage_quantize_row_bytes (s[0], s[2], s[3], s[4]);
+  size_t gap = i % 2 ? 5 : 0;
+
+  gap += ((size_t)bytes + gap) % 2; /* scales stand at even places */
+  set_result (c, SWAGE_TYPE_U8, bytes, s[1], 1, 1, gap);
+  add_rows_to_compress (c, s[5], s[0], s[1], s[6]);
+  c->args.quantize_int = (SwageQuantizeIntArgs){ (guint)s[2], (guint)s[3], (guint)s[4] };
+}
+
+/* k, n, type, norm, count, keep, of */
+static const int prune_shapes[][7] = {
+  { 1, 1, SWAGE_TYPE_F32, 0, 1, 0, 0 },      { 100, 7, SWAGE_TYPE_F32, 0, 0, 0, 0 },
+  { 300, 7, SWAGE_TYPE_F32, 0, 150, 0, 0 },  { 1031, 5, SWAGE_TYPE_BF16, 0, 700, 0, 0 },
+  { 1031, 5, SWAGE_TYPE_F16, 1, 300, 0, 0 }, { 2048, 5, SWAGE_TYPE_F32, 1, 1024, 0, 0 },
+  { 64, 3, SWAGE_TYPE_F32, 1, 64, 0, 0 },    { 512, 9, SWAGE_TYPE_F32, 0, 0, 2, 4 },
+  { 512, 9, SWAGE_TYPE_BF16, 1, 0, 4, 8 },   { 96, 9, SWAGE_TYPE_F32, 1, 0, 8, 16 },
+  { 70, 4, SWAGE_TYPE_F32, 0, 0, 1, 2 },
+};
+
+static void
+build_prune (OpCase *c, int i)
+{
+  const int *s = prune_shapes[i];
+
+  set_result (c, SWAGE_TYPE_F32, s[0], s[1], 1, 1, 8);
+  c->call.src[0] = add_floats (c, s[2], s[0], s[1], 1, 1, 4, 1, 0);
+  if (s[2] == SWAGE_TYPE_F32 && s[0] > 50) /* equal scores, zeros of both signs, tiny ones */
+    for (int64_t r = 0; r < s[1]; r += 2)
+      {
+        float *row = nth_row (&c->call.src[0], r);
+        for (int64_t j = 0; j < s[0]; j++)
+          row[j] = j % 5 == 1 ? -0.0f : j % 5 == 3 ? 0.25f : j % 17 == 4 ? 1e-41f * (float)j : row[j];
+      }
+  if (s[3])
+    {
+      c->call.src[1] = add_floats (c, SWAGE_TYPE_F32, s[0], 1, 1, 1, 0, 0.3f, 1);
+      ((float *)c->call.src[1].data)[s[0] / 2] = 0;
+    }
+  c->args.prune = (SwagePruneArgs){ (guint)s[4], (guint)s[5], (guint)s[6] };
+  c->in_place = s[2] == SWAGE_TYPE_F32;
+}
+
 static const struct
 {
   const char *id;
@@ -537,6 +708,7 @@ static const struct
   void (*build) (OpCase *c, int i);
 } table[] = {
   { "matmul", G_N_ELEMENTS (matmul_shapes), build_matmul },
+  { "bcq_matmul", G_N_ELEMENTS (bcq_matmul_shapes), build_bcq_matmul },
   { "embed", G_N_ELEMENTS (embed_shapes), build_embed },
   { "add", G_N_ELEMENTS (row_shapes), build_add },
   { "rms_norm", G_N_ELEMENTS (row_shapes), build_rms_norm },
@@ -554,6 +726,9 @@ static const struct
   { "histogram", G_N_ELEMENTS (histogram_shapes), build_histogram },
   { "moments", G_N_ELEMENTS (moments_shapes), build_moments },
   { "channel_stats", G_N_ELEMENTS (channel_shapes), build_channel_stats },
+  { "quantize", G_N_ELEMENTS (quantize_shapes), build_quantize },
+  { "quantize_int", G_N_ELEMENTS (quantize_int_shapes), build_quantize_int },
+  { "prune", G_N_ELEMENTS (prune_shapes), build_prune },
 };
 
 int
@@ -622,15 +797,34 @@ get_value (const OpCase *c, const void *values, int64_t i)
       return ((const double *)values)[i];
     case SWAGE_TYPE_I64:
       return (double)((const gint64 *)values)[i];
+    case SWAGE_TYPE_U8:
+      return ((const guint8 *)values)[i];
     default:
       return ((const float *)values)[i];
     }
+}
+
+/* The result as floats where it is of a block type. */
+static float *
+dup_decoded (const SwageView *v, const void *values)
+{
+  size_t row = swage_type_row_bytes (v->type, v->ne[0]);
+  float *out = g_new (float, v->ne[0] * count_rows (v));
+  for (int64_t r = 0; r < count_rows (v); r++)
+    swage_type_to_f32 (v->type, (const char *)values + (size_t)r * row, out + r * v->ne[0], v->ne[0]);
+  return out;
 }
 
 double
 op_case_nmse (const OpCase *c, const void *got, const void *want)
 {
   const SwageView *v = &c->call.dst;
+  g_autofree float *got_floats = NULL, *want_floats = NULL;
+  if (swage_type_get_info (v->type)->block > 1)
+    {
+      got = got_floats = dup_decoded (v, got);
+      want = want_floats = dup_decoded (v, want);
+    }
   int64_t rows = count_rows (v), things = c->quantities == 1 ? v->ne[0] : c->quantities == 2 ? rows : 1;
   double worst = 0;
 

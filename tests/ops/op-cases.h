@@ -30,6 +30,8 @@ typedef struct
     SwageRotateArgs rotate;
     SwageHistogramArgs histogram;
     SwageChannelStatsArgs channel_stats;
+    SwageQuantizeIntArgs quantize_int;
+    SwagePruneArgs prune;
   } args;
   OpBlock blocks[SWAGE_OP_MAX_SRC + 1]; /* [0] is the result's */
   int n_blocks;

@@ -15,7 +15,7 @@ typedef struct
 } NullBackend;
 
 static bool
-null_call (SwageBackend *backend, SwageError code, const char *what, GError **error)
+null_call (SwageBackend *backend, const char *what, GError **error)
 {
   NullBackend *null = (NullBackend *)backend;
 
@@ -24,7 +24,7 @@ null_call (SwageBackend *backend, SwageError code, const char *what, GError **er
     null->failed = true;
   if (!null->failed)
     return true;
-  g_set_error (error, SWAGE_ERROR, code, "The null device was told to fail (%s, call %d)", what, null->calls);
+  g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_DEVICE, "The null device was told to fail (%s, call %d)", what, null->calls);
   return false;
 }
 
@@ -39,7 +39,7 @@ null_count (SwageBackend *backend, SwageBuffer *buffer)
 static SwageBuffer *
 null_alloc (SwageBackend *backend, size_t bytes, GError **error)
 {
-  if (!null_call (backend, SWAGE_ERROR_NO_SPACE, "alloc", error))
+  if (!null_call (backend, "alloc", error))
     return NULL;
   return null_count (backend, swage_host_buffer_alloc (backend, bytes, error));
 }
@@ -50,7 +50,7 @@ null_import (SwageBackend *backend, GBytes *bytes, GError **error)
   size_t n = 0;
   const void *data = g_bytes_get_data (bytes, &n);
 
-  if (!null_call (backend, SWAGE_ERROR_NO_SPACE, "import", error))
+  if (!null_call (backend, "import", error))
     return NULL;
   SwageBuffer *buffer = null_count (backend, swage_host_buffer_alloc (backend, MAX (n, 1), error));
   if (buffer != NULL && n > 0)
@@ -68,14 +68,14 @@ null_free_buffer (SwageBuffer *buffer)
 static bool
 null_upload (SwageBuffer *buffer, size_t offset, const void *src, size_t n, GError **error)
 {
-  return null_call (buffer->backend, SWAGE_ERROR_FAILED, "upload", error)
+  return null_call (buffer->backend, "upload", error)
          && swage_host_buffer_upload (buffer, offset, src, n, error);
 }
 
 static bool
 null_download (SwageBuffer *buffer, size_t offset, void *dst, size_t n, GError **error)
 {
-  return null_call (buffer->backend, SWAGE_ERROR_FAILED, "download", error)
+  return null_call (buffer->backend, "download", error)
          && swage_host_buffer_download (buffer, offset, dst, n, error);
 }
 
@@ -88,7 +88,7 @@ null_get_host (SwageBuffer *buffer)
 static bool
 null_run (SwageBackend *backend, const SwageOp *op, const SwageDispatch *dispatch, GError **error)
 {
-  if (!null_call (backend, SWAGE_ERROR_FAILED, op->id, error))
+  if (!null_call (backend, op->id, error))
     return false;
   swage_host_run (op, dispatch);
   return true;
@@ -97,7 +97,7 @@ null_run (SwageBackend *backend, const SwageOp *op, const SwageDispatch *dispatc
 static bool
 null_sync (SwageBackend *backend, GError **error)
 {
-  return null_call (backend, SWAGE_ERROR_FAILED, "sync", error);
+  return null_call (backend, "sync", error);
 }
 
 static void

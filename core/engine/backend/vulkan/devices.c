@@ -146,7 +146,10 @@ read_properties (VkPhysicalDevice device, uint32_t api, const Extensions *e, Swa
   VkPhysicalDeviceShaderIntegerDotProductProperties dot
       = { .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_INTEGER_DOT_PRODUCT_PROPERTIES };
 
+  VkPhysicalDeviceIDProperties id = { .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_ID_PROPERTIES };
+
   CHAIN (&properties, subgroup);
+  CHAIN (&properties, id);
   if (api >= VK_API_VERSION_1_2 || extensions_have (e, VK_KHR_DRIVER_PROPERTIES_EXTENSION_NAME))
     CHAIN (&properties, driver);
   if (api >= VK_API_VERSION_1_3 || extensions_have (e, VK_KHR_SHADER_INTEGER_DOT_PRODUCT_EXTENSION_NAME))
@@ -156,6 +159,7 @@ read_properties (VkPhysicalDevice device, uint32_t api, const Extensions *e, Swa
   const VkPhysicalDeviceProperties *p = &properties.properties;
   out->driver = dup_string (driver.driverName, sizeof driver.driverName);
   out->driver_info = dup_string (driver.driverInfo, sizeof driver.driverInfo);
+  memcpy (out->uuid, id.deviceUUID, sizeof out->uuid);
   out->max_buffer_bytes = p->limits.maxStorageBufferRange;
   out->max_shared_bytes = p->limits.maxComputeSharedMemorySize;
   out->max_workgroup_size = p->limits.maxComputeWorkGroupInvocations;
@@ -276,6 +280,22 @@ swage_vulkan_list_devices (int *n, char **reason)
     *reason = g_strdup (_ ("Vulkan is there, but it has no device."));
   vkDestroyInstance (instance, NULL);
   return devices;
+}
+
+bool
+swage_vulkan_device_is_usable (const SwageVulkanDevice *device)
+{
+  return device->has_compute_queue && (device->api_major > 1 || device->api_minor >= 1);
+}
+
+const char *const *
+swage_vulkan_device_get_paths (const SwageVulkanDevice *device)
+{
+  static const char *const shared[] = { "f32_tiles", "direct_upload", NULL },
+                           *const apart[] = { "f32_tiles", NULL }, *const none[] = { NULL };
+  if (!swage_vulkan_device_is_usable (device))
+    return none;
+  return device->kind == SWAGE_VULKAN_INTEGRATED || device->kind == SWAGE_VULKAN_SOFTWARE ? shared : apart;
 }
 
 void

@@ -19,6 +19,7 @@ typedef struct {
   SwageVulkanKind kind;
   int api_major, api_minor, api_patch;
   uint32_t vendor_id, device_id;
+  uint8_t uuid[16];                   /* of the device, the same in every process */
   uint64_t memory_bytes;              /* of all device-local heaps */
   uint64_t memory_free;               /* what the driver thinks we may use of it now; 0 when it does not say */
   uint64_t max_buffer_bytes;          /* largest storage buffer range */
@@ -36,6 +37,11 @@ typedef struct {
 
 /* "discrete", "integrated", "virtual", "software", "other"; static. */
 const char *swage_vulkan_kind_get_id (SwageVulkanKind kind);
+/* Whether the backend can compute on it, by what is listed here. */
+bool swage_vulkan_device_is_usable (const SwageVulkanDevice *device);
+/* The paths that the backend takes on it, of those that depend on the device: ids, NULL-terminated, static. "direct_upload": the
+ * host writes device memory itself; "f32_tiles": how matrices are multiplied. Empty for one that is not usable. */
+const char *const *swage_vulkan_device_get_paths (const SwageVulkanDevice *device);
 /* All devices, in the loader's order: array of `*n`. No loader, no driver or no device is not an error: NULL with *n = 0, and `reason` (NULL
  * allowed) then gets a new sentence that says which. Starts and ends its own Vulkan instance; any thread, but it can take long
  * the first time (drivers are loaded). */
