@@ -47,7 +47,7 @@ def start_display():
     skip_all("Xvfb does not start")
 
 
-def start_inside(executable):
+def start_inside(executable, script=__file__):
     """Run this script again on a display and a session bus of its own."""
     for program in ("Xvfb", "dbus-run-session"):
         if shutil.which(program) is None:
@@ -71,7 +71,7 @@ def start_inside(executable):
             # the toolkit keeps what it has loaded until the end: leaks are looked for in the tests without it
             options = environment.get("ASAN_OPTIONS", "")
             environment["ASAN_OPTIONS"] = f"{options}:detect_leaks=0" if options else "detect_leaks=0"
-            inner = subprocess.Popen(["dbus-run-session", "--", sys.executable, __file__, executable], env=environment,
+            inner = subprocess.Popen(["dbus-run-session", "--", sys.executable, script, executable], env=environment,
                                      stdout=subprocess.PIPE, text=True, errors="replace")
             for line in inner.stdout:  # what the services of the bus say is no TAP
                 tap = line.startswith(("ok ", "not ok ", "1..", "#"))
@@ -104,6 +104,8 @@ class Window:
     """
 
     def __init__(self, executable, *arguments):
+        import gi
+        gi.require_version("Atspi", "2.0")
         from gi.repository import Atspi, Gio, GLib
         self.Atspi, self.Gio, self.GLib = Atspi, Gio, GLib
         self.process = subprocess.Popen([executable, *arguments])
@@ -462,8 +464,6 @@ def main():
     if home is None:
         sys.exit(start_inside(executable))
     warnings.simplefilter("ignore", DeprecationWarning)
-    import gi
-    gi.require_version("Atspi", "2.0")
     sample = os.path.join(os.environ.get("SWAGE_DATA_DIR", os.path.join(os.path.dirname(__file__), "..", "..", "data")), "sample")
     print(f"1..{len(TESTS)}", flush=True)
     failed = 0

@@ -221,6 +221,19 @@ draw_marks (cairo_t *cr, const Frame *frame, const SwageChartHistogram *data, co
     }
 }
 
+double
+swage_chart_histogram_clipped (const SwageChartHistogram *data)
+{
+  if (data->before == NULL || data->after == NULL || data->before->n < 1)
+    return 0;
+  const SwageHistogram *histogram = &data->before->histogram;
+  double width = bin_width (histogram), beyond = 0;
+  for (int i = 0; i < histogram->n_bins; i++)
+    if (histogram->lo + i * width > data->after->max || histogram->lo + (i + 1) * width < data->after->min)
+      beyond += (double)histogram->counts[i];
+  return beyond / (double)data->before->n;
+}
+
 static double
 draw_legend_entry (cairo_t *cr, const SwageChartTheme *theme, const SwageChartColor *color, bool fill,
                    const char *label, double x, double y)
@@ -260,8 +273,11 @@ draw_head (cairo_t *cr, const Frame *frame, const SwageChartHistogram *data, con
   double k = get_sigma (data);
   if (k > 0 && data->before->n > 0 && k == data->before->outlier_sigma)
     {
+      double clipped = swage_chart_histogram_clipped (data);
       g_autofree char *share
-          = g_strdup_printf (_ ("beyond %gσ: %.3g %%"), k, 100 * data->before->outlier_share);
+          = clipped > 0 ? g_strdup_printf (_ ("clipped: %.2g %% · beyond %gσ: %.3g %%"), 100 * clipped, k,
+                                           100 * data->before->outlier_share)
+                        : g_strdup_printf (_ ("beyond %gσ: %.3g %%"), k, 100 * data->before->outlier_share);
       swage_chart_measure (cr, theme, share, &width, &line);
       double right = frame->plot.x + frame->plot.width;
       if (right - width >= x)

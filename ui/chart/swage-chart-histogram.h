@@ -50,6 +50,9 @@ bool swage_chart_histogram_hit_at (double w, double h, const SwageChartHistogram
                                    const SwageChartTheme *theme, double x, double y,
                                    SwageChartHistogramHit *hit);
 
+/* The share of the original's values that lie beyond the plan's range, counted in whole bins; 0 without a
+ * plan. */
+double swage_chart_histogram_clipped (const SwageChartHistogram *data);
 /* One spoken sentence or two: range, spread, outliers. New string. */
 char *swage_chart_histogram_describe (const SwageChartHistogram *data);
 /* Tab-separated table: low edge, high edge, count before, and after where there is one. New string. */

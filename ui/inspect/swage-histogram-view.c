@@ -9,6 +9,8 @@ struct _SwageHistogramView
   const SwageSummary *before, *after;
   char *x_label;
   bool log_y;
+  const float *levels;
+  int n_levels;
 };
 
 G_DEFINE_FINAL_TYPE (SwageHistogramView, swage_histogram_view, SWAGE_TYPE_PLOT)
@@ -21,6 +23,8 @@ get_chart (SwageHistogramView *view)
                                 .after = view->after,
                                 .x_label = view->x_label,
                                 .log_y = view->log_y,
+                                .levels = view->levels,
+                                .n_levels = view->n_levels,
                                 .x_min = state->zoom_lo,
                                 .x_max = state->zoom_hi,
                                 .hover = state->hover,
@@ -79,6 +83,13 @@ swage_histogram_view_set_data (SwageHistogramView *view, const SwageSummary *bef
   g_free (view->x_label);
   view->x_label = g_strdup (x_label);
   swage_plot_changed (SWAGE_PLOT (view), reset);
+}
+
+void
+swage_histogram_view_set_levels (SwageHistogramView *view, const float *levels, int n)
+{
+  view->levels = levels;
+  view->n_levels = n;
 }
 
 void

@@ -11,4 +11,7 @@ G_DECLARE_FINAL_TYPE (SwageHistogramView, swage_histogram_view, SWAGE, HISTOGRAM
  * all of it. */
 void swage_histogram_view_set_data (SwageHistogramView *view, const SwageSummary *before,
                                     const SwageSummary *after, const char *x_label, bool reset);
+/* The values that the plan's weights can take: ticks below the axis. Borrowed like the data; NULL: none.
+ * Before set_data. */
+void swage_histogram_view_set_levels (SwageHistogramView *view, const float *levels, int n);
 void swage_histogram_view_set_log (SwageHistogramView *view, bool log_y);

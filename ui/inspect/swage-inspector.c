@@ -4,8 +4,13 @@
 #include "ui/chart/swage-chart-channels.h"
 #include "ui/inspect/swage-channels-view.h"
 #include "ui/inspect/swage-histogram-view.h"
+#include "ui/heatmap/swage-heat-map.h"
 #include "ui/inspect/swage-map-view.h"
+#include "ui/inspect/swage-spectrum-view.h"
+#include "ui/preview/swage-text-page.h"
+#include "ui/preview/swage-tradeoff-page.h"
 
+#include <adwaita.h>
 #include <glib/gi18n-lib.h>
 #include <string.h>
 
@@ -27,6 +32,13 @@ struct _SwageInspector
   SwageHistogramView *histogram;
   SwageChannelsView *channels;
   SwageMapView *map;
+  SwageTradeoffPage *tradeoff;
+  SwageHeatMap *heat_map;
+  SwageSpectrumView *spectrum;
+  SwageTextPage *text;
+  GtkWidget *head;
+  GtkMenuButton *page_button;
+  GMenu *page_menu;
   GtkDropDown *metric;
   GtkLabel *fact_values[8];
 };
@@ -37,6 +49,7 @@ enum
   PROP_SOURCE,
   PROP_LOG_AXIS,
   PROP_PAGE,
+  PROP_HEAT_MODE,
   N_PROPS
 };
 static GParamSpec *props[N_PROPS];
@@ -140,6 +153,7 @@ show_weights (SwageInspector *self, bool reset)
   const SwageWeightStats *before = item->weight_before;
   /* an after of another recipe is left standing until the new one is there: it flickers less than a gap */
   const SwageWeightStats *after = item->changed && before != NULL ? item->weight_after : NULL;
+  swage_histogram_view_set_levels (self->histogram, after != NULL ? item->levels : NULL, item->n_levels);
   swage_histogram_view_set_data (self->histogram, before != NULL ? &before->summary : NULL,
                                  after != NULL ? &after->summary : NULL, _ ("weight"), reset);
   bool same_channels = after != NULL && before != NULL && after->cols == before->cols;
@@ -162,6 +176,7 @@ show_activations (SwageInspector *self, bool reset)
   const SwageActStats *before = item->act_before;
   const SwageActStats *after
       = before != NULL && swage_session_is_act_current (self->session, item) ? item->act_after : NULL;
+  swage_histogram_view_set_levels (self->histogram, NULL, 0);
   swage_histogram_view_set_data (self->histogram, before != NULL ? &before->summary : NULL,
                                  after != NULL ? &after->summary : NULL, _ ("activation"), reset);
   swage_channels_view_set_data (self->channels, before != NULL ? before->col_absmax : NULL,
@@ -185,6 +200,7 @@ update (SwageInspector *self, bool reset)
     {
       gtk_label_set_label (self->title, _ ("No layer selected"));
       gtk_label_set_label (self->subtitle, "");
+      swage_histogram_view_set_levels (self->histogram, NULL, 0);
       swage_histogram_view_set_data (self->histogram, NULL, NULL, NULL, true);
       swage_channels_view_set_data (self->channels, NULL, NULL, 0, NULL, true);
       show_facts (self, NULL);
@@ -237,14 +253,29 @@ on_activity_changed (SwageInspector *self)
   gtk_widget_set_visible (GTK_WIDGET (self->spinner), text != NULL);
 }
 
+static SwagePlot *get_plot (SwageInspector *self);
+
 /* The map colours layers by what is known of their weights; the other pages show one layer. */
 static void
 on_page_changed (SwageInspector *self)
 {
-  gtk_widget_set_visible (self->source_box, !is_page (self, "map"));
+  gtk_widget_set_visible (self->source_box, is_page (self, "histogram") || is_page (self, "channels"));
+  gtk_widget_set_visible (self->head, !is_page (self, "text") && !is_page (self, "tradeoff"));
+  GtkWidget *page = gtk_stack_get_visible_child (self->stack);
+  if (page != NULL)
+    {
+      g_autofree char *title = NULL;
+      g_object_get (gtk_stack_get_page (self->stack, page), "title", &title, NULL);
+      gtk_menu_button_set_label (self->page_button, title);
+    }
   gtk_widget_set_visible (GTK_WIDGET (self->metric), is_page (self, "map"));
   if (self->session != NULL)
-    swage_session_set_want_activations (self->session, shows_activations (self) && !is_page (self, "map"));
+    swage_session_set_want_activations (self->session, shows_activations (self)
+                                                           && gtk_widget_get_visible (self->source_box));
+  if (self->session != NULL)
+    swage_session_set_want_weights (self->session, is_page (self, "heatmap") || is_page (self, "spectrum"));
+  gtk_widget_action_set_enabled (GTK_WIDGET (self), "inspect.save", get_plot (self) != NULL);
+  gtk_widget_action_set_enabled (GTK_WIDGET (self), "inspect.save-to", get_plot (self) != NULL);
   g_object_notify_by_pspec (G_OBJECT (self), props[PROP_PAGE]);
 }
 
@@ -265,21 +296,84 @@ on_layer_chosen (SwageInspector *self, SwageLayerItem *item, gboolean extend)
 static SwagePlot *
 get_plot (SwageInspector *self)
 {
-  return is_page (self, "histogram") ? SWAGE_PLOT (self->histogram)
-         : is_page (self, "map")     ? SWAGE_PLOT (self->map)
-                                     : SWAGE_PLOT (self->channels);
+  return is_page (self, "histogram")  ? SWAGE_PLOT (self->histogram)
+         : is_page (self, "channels") ? SWAGE_PLOT (self->channels)
+         : is_page (self, "map")      ? SWAGE_PLOT (self->map)
+         : is_page (self, "spectrum") ? SWAGE_PLOT (self->spectrum)
+         : is_page (self, "tradeoff") ? swage_tradeoff_page_get_plot (self->tradeoff)
+                                      : NULL;
 }
 
 static void
 reset_zoom (GtkWidget *widget, const char *name, GVariant *parameter)
 {
-  swage_plot_set_zoom (get_plot (SWAGE_INSPECTOR (widget)), 0, 0);
+  SwageInspector *self = SWAGE_INSPECTOR (widget);
+  SwagePlot *plot = get_plot (self);
+  if (plot != NULL)
+    swage_plot_set_zoom (plot, 0, 0);
+  else if (is_page (self, "heatmap"))
+    swage_heat_map_reset (self->heat_map);
 }
 
 static void
 copy_data (GtkWidget *widget, const char *name, GVariant *parameter)
 {
-  swage_plot_copy (get_plot (SWAGE_INSPECTOR (widget)));
+  SwageInspector *self = SWAGE_INSPECTOR (widget);
+  SwagePlot *plot = get_plot (self);
+  if (plot != NULL)
+    swage_plot_copy (plot);
+  else if (is_page (self, "heatmap"))
+    swage_heat_map_copy (self->heat_map);
+}
+
+static void
+on_saved (const char *path, const GError *error, gpointer user_data)
+{
+  g_autoptr (SwageInspector) self = user_data;
+  g_autofree char *name = g_path_get_basename (path);
+  g_autofree char *text
+      = error != NULL ? g_strdup (error->message) : g_strdup_printf (_ ("Saved “%s”"), name);
+  if (self->session != NULL)
+    g_signal_emit_by_name (self->session, "message", text, error != NULL);
+}
+
+/* Without questions, for scripts. */
+static void
+save_to (GtkWidget *widget, const char *name, GVariant *parameter)
+{
+  SwagePlot *plot = get_plot (SWAGE_INSPECTOR (widget));
+  if (plot != NULL)
+    swage_plot_save (plot, g_variant_get_string (parameter, NULL), on_saved, g_object_ref (widget));
+}
+
+static void
+on_save_response (GtkNativeDialog *dialog, int response, SwageInspector *self)
+{
+  g_autoptr (GFile) file
+      = response == GTK_RESPONSE_ACCEPT ? gtk_file_chooser_get_file (GTK_FILE_CHOOSER (dialog)) : NULL;
+  g_autofree char *path = file != NULL ? g_file_get_path (file) : NULL;
+  SwagePlot *plot = get_plot (self);
+  if (path != NULL && plot != NULL)
+    swage_plot_save (plot, path, on_saved, g_object_ref (self));
+  g_object_unref (dialog);
+}
+
+static void
+save (GtkWidget *widget, const char *name, GVariant *parameter)
+{
+  SwageInspector *self = SWAGE_INSPECTOR (widget);
+  if (get_plot (self) == NULL)
+    return;
+  GtkFileChooserNative *dialog
+      = gtk_file_chooser_native_new (_ ("Save the Plot"), GTK_WINDOW (gtk_widget_get_root (widget)),
+                                     GTK_FILE_CHOOSER_ACTION_SAVE, _ ("_Save"), NULL);
+  g_autofree char *file = g_strdup_printf (
+      "%s%s%s.%s", self->item != NULL ? self->item->name : "", self->item != NULL ? "-" : "",
+      gtk_stack_get_visible_child_name (self->stack), g_variant_get_string (parameter, NULL));
+  gtk_file_chooser_set_current_name (GTK_FILE_CHOOSER (dialog), file);
+  gtk_native_dialog_set_modal (GTK_NATIVE_DIALOG (dialog), TRUE);
+  g_signal_connect_object (dialog, "response", G_CALLBACK (on_save_response), self, 0);
+  gtk_native_dialog_show (GTK_NATIVE_DIALOG (dialog));
 }
 
 void
@@ -287,6 +381,10 @@ swage_inspector_set_session (SwageInspector *self, SwageSession *session)
 {
   g_set_object (&self->session, session);
   swage_map_view_set_session (self->map, session);
+  swage_heat_map_set_session (self->heat_map, session);
+  swage_spectrum_view_set_session (self->spectrum, session);
+  swage_text_page_set_session (self->text, session);
+  swage_tradeoff_page_set_session (self->tradeoff, session);
   g_signal_connect_object (session, "selection-changed", G_CALLBACK (on_selection_changed), self,
                            G_CONNECT_SWAPPED);
   g_signal_connect_object (session, "statistics-changed", G_CALLBACK (on_statistics_changed), self,
@@ -297,6 +395,8 @@ swage_inspector_set_session (SwageInspector *self, SwageSession *session)
   on_selection_changed (self);
   on_activity_changed (self);
 }
+
+static const char *const heat_modes[] = { "original", "plan", "error", "zeros" };
 
 static void
 get_property (GObject *object, guint id, GValue *value, GParamSpec *pspec)
@@ -313,6 +413,13 @@ get_property (GObject *object, guint id, GValue *value, GParamSpec *pspec)
     case PROP_PAGE:
       g_value_set_string (value, gtk_stack_get_visible_child_name (self->stack));
       break;
+    case PROP_HEAT_MODE:
+      {
+        guint mode;
+        g_object_get (self->heat_map, "mode", &mode, NULL);
+        g_value_set_string (value, heat_modes[mode]);
+        break;
+      }
     default:
       G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
     }
@@ -338,6 +445,11 @@ set_property (GObject *object, guint id, const GValue *value, GParamSpec *pspec)
     case PROP_LOG_AXIS:
       self->log_axis = g_value_get_boolean (value);
       swage_histogram_view_set_log (self->histogram, self->log_axis);
+      break;
+    case PROP_HEAT_MODE:
+      for (guint i = 0; i < G_N_ELEMENTS (heat_modes); i++)
+        if (g_strcmp0 (g_value_get_string (value), heat_modes[i]) == 0)
+          swage_heat_map_set_mode (self->heat_map, (SwageHeatMode)i);
       break;
     case PROP_PAGE:
       if (gtk_stack_get_child_by_name (self->stack, g_value_get_string (value)) != NULL)
@@ -380,6 +492,7 @@ swage_inspector_class_init (SwageInspectorClass *klass)
   props[PROP_SOURCE] = g_param_spec_string ("source", NULL, NULL, "weights", flags);
   props[PROP_LOG_AXIS] = g_param_spec_boolean ("log-axis", NULL, NULL, TRUE, flags);
   props[PROP_PAGE] = g_param_spec_string ("page", NULL, NULL, "histogram", flags);
+  props[PROP_HEAT_MODE] = g_param_spec_string ("heat-mode", NULL, NULL, "original", flags);
   g_object_class_install_properties (object_class, N_PROPS, props);
   chosen_signal = g_signal_new ("layer-chosen", SWAGE_TYPE_INSPECTOR, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL,
                                 G_TYPE_NONE, 2, SWAGE_TYPE_LAYER_ITEM, G_TYPE_BOOLEAN);
@@ -387,6 +500,10 @@ swage_inspector_class_init (SwageInspectorClass *klass)
   g_type_ensure (SWAGE_TYPE_HISTOGRAM_VIEW);
   g_type_ensure (SWAGE_TYPE_CHANNELS_VIEW);
   g_type_ensure (SWAGE_TYPE_MAP_VIEW);
+  g_type_ensure (SWAGE_TYPE_HEAT_MAP);
+  g_type_ensure (SWAGE_TYPE_SPECTRUM_VIEW);
+  g_type_ensure (SWAGE_TYPE_TEXT_PAGE);
+  g_type_ensure (SWAGE_TYPE_TRADEOFF_PAGE);
   gtk_widget_class_set_template_from_resource (widget_class,
                                                "/io/github/swage/Swage/inspect/swage-inspector.ui");
   gtk_widget_class_bind_template_child (widget_class, SwageInspector, stack);
@@ -402,6 +519,13 @@ swage_inspector_class_init (SwageInspectorClass *klass)
   gtk_widget_class_bind_template_child (widget_class, SwageInspector, histogram);
   gtk_widget_class_bind_template_child (widget_class, SwageInspector, channels);
   gtk_widget_class_bind_template_child (widget_class, SwageInspector, map);
+  gtk_widget_class_bind_template_child (widget_class, SwageInspector, tradeoff);
+  gtk_widget_class_bind_template_child (widget_class, SwageInspector, heat_map);
+  gtk_widget_class_bind_template_child (widget_class, SwageInspector, spectrum);
+  gtk_widget_class_bind_template_child (widget_class, SwageInspector, text);
+  gtk_widget_class_bind_template_child (widget_class, SwageInspector, head);
+  gtk_widget_class_bind_template_child (widget_class, SwageInspector, page_button);
+  gtk_widget_class_bind_template_child (widget_class, SwageInspector, page_menu);
   gtk_widget_class_bind_template_child (widget_class, SwageInspector, metric);
   gtk_widget_class_bind_template_callback (widget_class, on_page_changed);
   gtk_widget_class_bind_template_callback (widget_class, on_metric_changed);
@@ -409,7 +533,10 @@ swage_inspector_class_init (SwageInspectorClass *klass)
   gtk_widget_class_install_property_action (widget_class, "inspect.source", "source");
   gtk_widget_class_install_property_action (widget_class, "inspect.log", "log-axis");
   gtk_widget_class_install_property_action (widget_class, "inspect.page", "page");
+  gtk_widget_class_install_property_action (widget_class, "inspect.heat-mode", "heat-mode");
   gtk_widget_class_install_action (widget_class, "inspect.reset-zoom", NULL, reset_zoom);
+  gtk_widget_class_install_action (widget_class, "inspect.save", "s", save);
+  gtk_widget_class_install_action (widget_class, "inspect.save-to", "s", save_to);
   gtk_widget_class_install_action (widget_class, "inspect.copy", NULL, copy_data);
 }
 
@@ -441,5 +568,17 @@ swage_inspector_init (SwageInspector *self)
     gtk_string_list_append (metrics, swage_metric_get_title ((SwageMetric)i));
   gtk_drop_down_set_model (self->metric, G_LIST_MODEL (metrics));
   g_object_unref (metrics);
+  /* where the row of buttons has no room, a menu of the same pages */
+  g_autoptr (GtkSelectionModel) pages = gtk_stack_get_pages (self->stack);
+  guint n_pages = g_list_model_get_n_items (G_LIST_MODEL (pages));
+  for (guint i = 0; i < n_pages; i++)
+    {
+      g_autoptr (GObject) object = g_list_model_get_item (G_LIST_MODEL (pages), i);
+      GtkStackPage *page = GTK_STACK_PAGE (object);
+      g_autoptr (GMenuItem) item = g_menu_item_new (gtk_stack_page_get_title (page), NULL);
+      g_menu_item_set_action_and_target (item, "inspect.page", "s", gtk_stack_page_get_name (page));
+      g_menu_append_item (self->page_menu, item);
+    }
+  on_page_changed (self);
   update (self, true);
 }

@@ -275,7 +275,14 @@ on_key (GtkEventControllerKey *controller, guint key, guint code, GdkModifierTyp
       if (klass->step == NULL)
         return FALSE;
       state->hover = klass->step (plot, state->hover, key == GDK_KEY_Left || key == GDK_KEY_KP_Left ? -1 : 1);
-      gtk_widget_queue_draw (GTK_WIDGET (plot));
+      swage_plot_changed (plot, false);
+      return TRUE;
+    case GDK_KEY_Return:
+    case GDK_KEY_KP_Enter:
+    case GDK_KEY_space:
+      if (klass->activate == NULL)
+        return FALSE;
+      klass->activate (plot, state->hover);
       return TRUE;
     case GDK_KEY_plus:
     case GDK_KEY_equal:

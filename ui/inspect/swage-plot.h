@@ -32,6 +32,8 @@ struct _SwagePlotClass
   double (*step) (SwagePlot *plot, double hover, int direction);
   /* The pointer's place was pressed. May be NULL. */
   void (*press) (SwagePlot *plot, double x, double y, GdkModifierType modifiers);
+  /* Return or Space was pressed on the mark. May be NULL. */
+  void (*activate) (SwagePlot *plot, double hover);
   /* New strings. */
   char *(*describe) (SwagePlot *plot);
   char *(*to_text) (SwagePlot *plot);
@@ -43,5 +45,10 @@ void swage_plot_changed (SwagePlot *plot, bool reset);
 void swage_plot_set_zoom (SwagePlot *plot, double lo, double hi);
 void swage_plot_set_hover (SwagePlot *plot, double value);
 void swage_plot_copy (SwagePlot *plot);
+/* The plot as it is shown, on a light ground, to a file: SVG where the name ends so, PNG of twice the size
+ * otherwise. The bytes are written in the background; `done` (may be NULL) is told how it went, error NULL:
+ * well. An existing file is replaced. */
+typedef void (*SwagePlotSaved) (const char *path, const GError *error, gpointer user_data);
+void swage_plot_save (SwagePlot *plot, const char *path, SwagePlotSaved done, gpointer user_data);
 /* The theme of the widget as it is now; valid until the next call. */
 const SwageChartTheme *swage_plot_get_theme (SwagePlot *plot);

@@ -126,18 +126,6 @@ use_first (GtkWidget *widget, const char *name, GVariant *parameter)
   swage_session_set_recipe (self->session, held, _ ("Use one recipe"));
 }
 
-static void
-apply_preset (GtkWidget *widget, const char *name, GVariant *parameter)
-{
-  SwageRecipePanel *self = SWAGE_RECIPE_PANEL (widget);
-  SwageModel *model = swage_session_get_model (self->session);
-  g_autoptr (GError) error = NULL;
-  if (model != NULL
-      && !swage_plan_apply_preset (swage_session_get_plan (self->session),
-                                   g_variant_get_string (parameter, NULL), model, &error))
-    g_signal_emit_by_name (self->session, "message", error->message, TRUE);
-}
-
 /* --- showing it
  * ---------------------------------------------------------------------------------------------- */
 
@@ -347,7 +335,7 @@ build_presets_menu (SwageRecipePanel *self)
       g_auto (GStrv) parts = g_strsplit (swage_plan_get_preset_title (ids[i]), "_", -1);
       g_autofree char *label = g_strjoinv ("__", parts);
       g_autoptr (GMenuItem) item = g_menu_item_new (label, NULL);
-      g_menu_item_set_action_and_target (item, "recipe.preset", "s", ids[i]);
+      g_menu_item_set_action_and_target (item, "win.preset", "s", ids[i]);
       g_menu_append_item (menu, item);
     }
   gtk_menu_button_set_menu_model (self->presets_button, G_MENU_MODEL (menu));
@@ -409,7 +397,6 @@ swage_recipe_panel_class_init (SwageRecipePanelClass *klass)
   gtk_widget_class_install_action (widget_class, "recipe.add", "s", add_step);
   gtk_widget_class_install_action (widget_class, "recipe.clear", NULL, clear_steps);
   gtk_widget_class_install_action (widget_class, "recipe.use-first", NULL, use_first);
-  gtk_widget_class_install_action (widget_class, "recipe.preset", "s", apply_preset);
 }
 
 static void

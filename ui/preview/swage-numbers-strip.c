@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "ui/preview/swage-numbers-strip.h"
 
+#include "ui/shell/swage-session-live.h"
+
 #include <adwaita.h>
 #include <glib/gi18n-lib.h>
 
@@ -21,6 +23,7 @@ enum
 {
   PROP_0,
   PROP_SESSION,
+  PROP_LIVE,
   N_PROPS
 };
 static GParamSpec *props[N_PROPS];
@@ -88,13 +91,24 @@ on_options_changed (SwageNumbersStrip *self)
 static void
 get_property (GObject *object, guint id, GValue *value, GParamSpec *pspec)
 {
-  g_value_set_object (value, SWAGE_NUMBERS_STRIP (object)->session);
+  SwageNumbersStrip *self = SWAGE_NUMBERS_STRIP (object);
+  if (id == PROP_LIVE)
+    g_value_set_boolean (value, self->session != NULL && swage_session_get_live (self->session));
+  else
+    g_value_set_object (value, self->session);
 }
 
 static void
 set_property (GObject *object, guint id, const GValue *value, GParamSpec *pspec)
 {
   SwageNumbersStrip *self = SWAGE_NUMBERS_STRIP (object);
+  if (id == PROP_LIVE)
+    {
+      if (self->session != NULL)
+        swage_session_set_live (self->session, g_value_get_boolean (value));
+      g_object_notify_by_pspec (object, props[PROP_LIVE]);
+      return;
+    }
   if (!g_set_object (&self->session, g_value_get_object (value)))
     return;
   if (self->session != NULL)
@@ -128,6 +142,8 @@ swage_numbers_strip_class_init (SwageNumbersStripClass *klass)
   props[PROP_SESSION]
       = g_param_spec_object ("session", NULL, NULL, SWAGE_TYPE_SESSION,
                              G_PARAM_READWRITE | G_PARAM_EXPLICIT_NOTIFY | G_PARAM_STATIC_STRINGS);
+  props[PROP_LIVE] = g_param_spec_boolean (
+      "live", NULL, NULL, FALSE, G_PARAM_READWRITE | G_PARAM_EXPLICIT_NOTIFY | G_PARAM_STATIC_STRINGS);
   g_object_class_install_properties (object_class, N_PROPS, props);
   gtk_widget_class_set_css_name (widget_class, "numbers");
   gtk_widget_class_set_template_from_resource (widget_class,
@@ -140,6 +156,7 @@ swage_numbers_strip_class_init (SwageNumbersStripClass *klass)
   gtk_widget_class_bind_template_child (widget_class, SwageNumbersStrip, calibration_row);
   gtk_widget_class_bind_template_child (widget_class, SwageNumbersStrip, protocol_row);
   gtk_widget_class_bind_template_child (widget_class, SwageNumbersStrip, context_adjustment);
+  gtk_widget_class_install_property_action (widget_class, "numbers.live", "live");
   gtk_widget_class_bind_template_callback (widget_class, get_value_classes);
   gtk_widget_class_bind_template_callback (widget_class, on_options_changed);
 }

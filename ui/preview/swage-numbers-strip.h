@@ -10,5 +10,5 @@
 #include <gtk/gtk.h>
 
 #define SWAGE_TYPE_NUMBERS_STRIP (swage_numbers_strip_get_type ())
-/* Property: session */
+/* Properties: session, live (whether a preview begins by itself) */
 G_DECLARE_FINAL_TYPE (SwageNumbersStrip, swage_numbers_strip, SWAGE, NUMBERS_STRIP, GtkWidget)

@@ -101,7 +101,11 @@ redo (SwageWindow *window, GVariant *parameter)
 static void
 clear_plan (SwageWindow *window, GVariant *parameter)
 {
-  swage_plan_clear (swage_session_get_plan (window->session));
+  SwagePlan *plan = swage_session_get_plan (window->session);
+  if (swage_plan_get_n_rules (plan) == 0)
+    return;
+  swage_plan_clear (plan);
+  swage_window_toast_undo (window, _ ("Plan cleared"));
 }
 
 static void
@@ -204,6 +208,13 @@ show_source (SwageWindow *window, GVariant *parameter)
 }
 
 static void
+save_plot (SwageWindow *window, GVariant *parameter)
+{
+  gtk_widget_activate_action (GTK_WIDGET (window->inspector), "inspect.save-to", "s",
+                              g_variant_get_string (parameter, NULL));
+}
+
+static void
 add_step (SwageWindow *window, GVariant *parameter)
 {
   gtk_widget_activate_action (GTK_WIDGET (window->recipe), "recipe.add", "s",
@@ -213,8 +224,18 @@ add_step (SwageWindow *window, GVariant *parameter)
 static void
 apply_preset (SwageWindow *window, GVariant *parameter)
 {
-  gtk_widget_activate_action (GTK_WIDGET (window->recipe), "recipe.preset", "s",
-                              g_variant_get_string (parameter, NULL));
+  SwagePlan *plan = swage_session_get_plan (window->session);
+  SwageModel *model = swage_session_get_model (window->session);
+  const char *id = g_variant_get_string (parameter, NULL), *title = swage_plan_get_preset_title (id);
+  g_autoptr (GError) error = NULL;
+  if (!swage_plan_apply_preset (plan, id, model, &error))
+    {
+      swage_window_show_error (window, _ ("The preset cannot be used"), error->message);
+      return;
+    }
+  g_autofree char *text
+      = g_strdup_printf (_ ("Preset “%s” applied to all layers"), title != NULL ? title : id);
+  swage_window_toast_undo (window, text);
 }
 
 static void
@@ -259,13 +280,20 @@ static const Action table[] = {
   { "win.page::histogram", NULL, NULL, N_ ("View"), N_ ("Histogram"), { "<Alt>1" } },
   { "win.page::channels", NULL, NULL, N_ ("View"), N_ ("Channels"), { "<Alt>2" } },
   { "win.page::map", NULL, NULL, N_ ("View"), N_ ("Map"), { "<Alt>3" } },
+  { "win.page::heatmap", NULL, NULL, N_ ("View"), N_ ("Heat map"), { "<Alt>4" } },
+  { "win.page::spectrum", NULL, NULL, N_ ("View"), N_ ("Spectrum"), { "<Alt>5" } },
+  { "win.page::text", NULL, NULL, N_ ("View"), N_ ("Text"), { "<Alt>6" } },
+  { "win.page::tradeoff", NULL, NULL, N_ ("View"), N_ ("Trade-off"), { "<Alt>7" } },
   { "win.page", "s", show_page, NULL, NULL, { NULL } },
+  { "win.save-plot", "s", save_plot, NULL, NULL, { NULL } },
   { "win.source::weights", NULL, NULL, N_ ("View"), N_ ("Weights"), { "<Control>1" } },
   { "win.source::activations", NULL, NULL, N_ ("View"), N_ ("Activations"), { "<Control>2" } },
   { "win.source", "s", show_source, NULL, NULL, { NULL } },
   { "win.toggle-list", NULL, toggle_list, N_ ("View"), N_ ("Show or hide the layers"), { "F9" } },
   { "win.toggle-recipe", NULL, toggle_recipe, N_ ("View"), N_ ("Show or hide the recipe"), { "<Shift>F9" } },
   { "win.last-message", NULL, NULL, N_ ("General"), N_ ("Repeat the last message"), { "<Control>m" } },
+  { "app.preferences", NULL, NULL, N_ ("General"), N_ ("Preferences"), { "<Control>comma" } },
+  { "app.help", NULL, NULL, N_ ("General"), N_ ("Help"), { "F1" } },
   { "win.shortcuts",
     NULL,
     show_shortcuts,
@@ -317,9 +345,9 @@ swage_window_update_actions (SwageWindow *window)
        busy = swage_session_is_busy (window->session);
   bool fits = open && swage_session_get_size (window->session, &size, NULL);
   static const char *const need_model[]
-      = { "open-plan", "save-plan",  "save-plan-as", "save-plan-to", "clear-plan",
-          "add-step",  "preset",     "find",         "select-role",  "toggle-recipe",
-          "select",    "select-all", "page",         "source",       "toggle-list" };
+      = { "open-plan", "save-plan", "save-plan-as", "save-plan-to",  "clear-plan", "add-step",
+          "preset",    "find",      "select-role",  "toggle-recipe", "select",     "select-all",
+          "page",      "source",    "save-plot",    "toggle-list" };
   for (guint i = 0; i < G_N_ELEMENTS (need_model); i++)
     set_enabled (window, need_model[i], open);
   set_enabled (window, "undo", open && swage_plan_can_undo (plan));

@@ -159,6 +159,7 @@ finalize (GObject *object)
   SwageLayerItem *item = SWAGE_LAYER_ITEM (object);
   swage_weight_stats_free (item->weight_before);
   swage_weight_stats_free (item->weight_after);
+  g_free (item->levels);
   swage_act_stats_free (item->act_before);
   swage_act_stats_free (item->act_after);
   g_free (item->after_key);
@@ -335,6 +336,8 @@ swage_layer_item_take_after (SwageLayerItem *item, const char *key, SwageWeightS
   item->after_key = copy;
   swage_weight_stats_free (item->weight_after);
   item->weight_after = stats;
+  g_clear_pointer (&item->levels, g_free);
+  item->n_levels = 0;
   item->has_error = error != NULL;
   if (error != NULL)
     item->error = *error;

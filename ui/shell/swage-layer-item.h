@@ -39,6 +39,8 @@ struct _SwageLayerItem
    * as it is. */
   char *after_key;
   SwageWeightStats *weight_after;
+  float *levels; /* all values that weight_after is of, ascending, where they are few; else NULL */
+  int n_levels;
   bool has_error;
   SwageLayerError error;
   char *after_problem; /* why there is none, for after_key */

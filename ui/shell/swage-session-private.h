@@ -16,11 +16,13 @@ typedef struct
   SwageCorpus *calibration;
   char *evaluation_key;
   SwageWindows *evaluation;
+  uint64_t cache; /* that the pipeline was made with */
 } SwageDesk;
 SwageDesk *swage_desk_new (SwageModel *model);
 void swage_desk_unref (SwageDesk *desk);
 
 typedef struct _SwageRun SwageRun;
+typedef struct _SwageTextRun SwageTextRun;
 
 typedef struct
 {
@@ -44,12 +46,22 @@ struct _SwageSession
   bool has_size;
   char *size_problem;
 
+  char *preset;
+  uint64_t cache;
   char *calibration, *evaluation;
   SwageProtocol protocol;
   int context;
 
   GPtrArray *selection;
   bool want_activations;
+
+  /* swage-session-look.h, -text.h, -live.h */
+  bool want_weights;
+  SwageLayerItem *shown_item;
+  char *shown_key, *shown_problem;
+  SwageWeight *shown[2];
+  bool wants_text;
+  SwageTextRun *text;
   char *activation_problem;
 
   /* asked for and not yet begun */
@@ -89,6 +101,16 @@ char *swage_session_act_key (SwageSession *session);
 char *swage_session_result_key (SwageSession *session);
 /* Soon, look what is to be done and drop what is no longer wanted. */
 void swage_session_reschedule (SwageSession *session, guint delay_ms);
+/* Show that preview, export or text has been asked for, and see to it. */
+void swage_session_begin_foreground (SwageSession *session);
 void swage_session_stop_work (SwageSession *session);
 void swage_session_notify_work (SwageSession *session);    /* busy, progress, stage, activity */
 void swage_session_notify_numbers (SwageSession *session); /* measured numbers */
+
+/* swage-session-look.c: the focused layer's weights are wanted and not there; they are now (takes both). */
+bool swage_session_wants_weights (SwageSession *session);
+void swage_session_take_weights (SwageSession *session, SwageLayerItem *item, const char *key,
+                                 SwageWeight **weights, const char *problem);
+void swage_session_clear_weights (SwageSession *session);
+/* swage-session-live.c: what is being cancelled will begin again by itself; nobody need be told. */
+bool swage_session_is_live_restart (SwageSession *session);

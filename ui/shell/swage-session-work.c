@@ -5,7 +5,9 @@
  * when they are still wanted. Progress is coalesced: however often the thread reports, at most one idle is
  * pending.
  */
+#include "ui/shell/swage-session-look.h"
 #include "ui/shell/swage-session-private.h"
+#include "ui/shell/swage-session-text.h"
 
 #include "core/base/swage-error.h"
 #include "core/export/swage-export-plan.h"
@@ -17,6 +19,8 @@
  * outliers. */
 #define BINS 256
 #define SIGMA 6.0
+/* Of a quantizer without groups; more are no ticks but a bar. */
+#define MAX_LEVELS 64
 /* Activation statistics for the eye: 16 windows of 512 tokens settle a histogram; methods take what the plan
  * says. */
 #define SHOWN_SAMPLES 16
@@ -32,6 +36,8 @@ typedef enum
   RUN_LAYER,       /* pipeline lane from here: what the plan makes of one layer */
   RUN_ACTIVATIONS, /* of the original, all layers */
   RUN_ACT_AFTER,   /* of the plan, one layer */
+  RUN_SHOWN,       /* a layer's weights themselves, of original and plan */
+  RUN_TEXT,
   RUN_PREVIEW,
   RUN_EXPORT,
 } RunKind;
@@ -51,6 +57,7 @@ struct _SwageRun
   SwageProtocol protocol;
   int context;
   SwageExportRequest *request;
+  uint64_t cache;
 
   GMutex lock; /* guards what follows, until "results" */
   bool pending;
@@ -61,6 +68,10 @@ struct _SwageRun
 
   /* results, written by the thread, read when the task is done */
   SwageWeightStats *weight;
+  float *levels; /* of `weight` */
+  int n_levels;
+  SwageWeight *shown[2];
+  SwageTextRun *text; /* guards itself */
   SwageActStats **act;
   int n_act;
   SwageLayerError error;
@@ -99,8 +110,14 @@ swage_desk_unref (SwageDesk *desk)
 static bool
 desk_prepare (SwageDesk *desk, SwageRun *run, bool needed, GError **error)
 {
+  if (desk->pipeline != NULL && desk->cache != run->cache)
+    {
+      g_clear_pointer (&desk->pipeline, swage_pipeline_free);
+      g_clear_pointer (&desk->calibration_path, g_free);
+      g_clear_pointer (&desk->calibration, swage_corpus_unref);
+    }
   if (desk->pipeline == NULL)
-    desk->pipeline = swage_pipeline_new (desk->model, NULL, 0, error);
+    desk->pipeline = swage_pipeline_new (desk->model, NULL, desk->cache = run->cache, error);
   if (desk->pipeline == NULL)
     return false;
   if (g_strcmp0 (run->calibration, desk->calibration_path) != 0
@@ -177,7 +194,7 @@ swage_export_request_free (SwageExportRequest *request)
 static bool
 is_foreground (RunKind kind)
 {
-  return kind == RUN_PREVIEW || kind == RUN_EXPORT;
+  return kind == RUN_PREVIEW || kind == RUN_EXPORT || kind == RUN_TEXT;
 }
 
 /* Main thread. */
@@ -194,6 +211,7 @@ run_new (SwageSession *session, RunKind kind, SwageLayerItem *item)
   run->desk = session->desk;
   run->seconds_left = -1;
   run->calibration = g_strdup (session->calibration);
+  run->cache = session->cache;
   if (item != NULL)
     {
       run->item = g_object_ref (item);
@@ -226,6 +244,10 @@ run_unref (SwageRun *run)
     swage_act_stats_free (run->act[i]);
   g_free (run->act);
   swage_weight_stats_free (run->weight);
+  g_free (run->levels);
+  g_clear_pointer (&run->shown[0], swage_weight_unref);
+  g_clear_pointer (&run->shown[1], swage_weight_unref);
+  g_clear_pointer (&run->text, swage_text_run_unref);
   swage_preview_result_clear (&run->result);
   swage_export_result_clear (&run->exported);
   g_free (run->layer);
@@ -284,7 +306,8 @@ report (gpointer data)
   else if (run->kind == RUN_ACTIVATIONS || run->kind == RUN_ACT_AFTER)
     set_activity (session, g_strdup_printf (_ ("Collecting activations · %.0f %%"), 100 * fraction));
   else
-    set_activity (session, g_strdup_printf (_ ("Measuring %s"), run->layer));
+    set_activity (session, run->kind == RUN_SHOWN ? g_strdup_printf (_ ("Reading %s"), run->layer)
+                                                  : g_strdup_printf (_ ("Measuring %s"), run->layer));
   return G_SOURCE_REMOVE;
 }
 
@@ -363,8 +386,26 @@ work_layer (SwageRun *run, SwageJob *job, GError **error)
   if (linear == NULL)
     return false;
   g_autoptr (SwageWeight) weight = dup_shown_weight (linear);
+  run->levels = swage_weight_find_levels (weight, MAX_LEVELS, &run->n_levels);
   run->weight = swage_weight_stats_new (weight, BINS, SIGMA, job, error);
   return run->weight != NULL;
+}
+
+static bool
+work_shown (SwageRun *run, SwageJob *job, GError **error)
+{
+  const SwageTensor *tensor = swage_model_find_tensor (run->desk->model, run->layer);
+  run->shown[0] = swage_model_load_weight (run->desk->model, tensor, error);
+  if (run->shown[0] == NULL)
+    return false;
+  if (run->key[0] == '\0') /* left as it is */
+    return true;
+  g_autoptr (SwageLinear) linear
+      = swage_pipeline_get_layer (run->desk->pipeline, run->plan, run->layer, job, error);
+  if (linear == NULL)
+    return false;
+  run->shown[1] = dup_shown_weight (linear);
+  return true;
 }
 
 static bool
@@ -433,6 +474,12 @@ work_in_thread (GTask *task, gpointer source, gpointer data, GCancellable *cance
       case RUN_ACTIVATIONS:
       case RUN_ACT_AFTER:
         ok = work_activations (run, job, &error);
+        break;
+      case RUN_SHOWN:
+        ok = work_shown (run, job, &error);
+        break;
+      case RUN_TEXT:
+        ok = swage_text_run_work (run->text, run->desk->pipeline, run->plan, job, &error);
         break;
       case RUN_PREVIEW:
         ok = work_preview (run, job, &error);
@@ -510,6 +557,8 @@ take_results (SwageSession *session, SwageRun *run, const GError *error)
         break;
       swage_layer_item_take_after (run->item, run->key, g_steal_pointer (&run->weight),
                                    error == NULL ? &run->error : NULL, error != NULL ? error->message : NULL);
+      run->item->levels = g_steal_pointer (&run->levels);
+      run->item->n_levels = run->n_levels;
       emit_statistics (session, run->item);
       break;
     case RUN_ACTIVATIONS:
@@ -529,6 +578,13 @@ take_results (SwageSession *session, SwageRun *run, const GError *error)
                                        error == NULL ? g_steal_pointer (&run->act[run->item->index]) : NULL);
       emit_statistics (session, run->item);
       break;
+    case RUN_SHOWN:
+      if (!cancelled)
+        swage_session_take_weights (session, run->item, run->key, run->shown,
+                                    error != NULL ? error->message : NULL);
+      break;
+    case RUN_TEXT:
+      break;
     case RUN_PREVIEW:
       take_preview (session, run, error == NULL);
       break;
@@ -540,9 +596,11 @@ take_results (SwageSession *session, SwageRun *run, const GError *error)
   if (is_foreground (run->kind) && error != NULL)
     {
       const char *text = !cancelled                ? error->message
+                         : run->kind == RUN_TEXT   ? NULL /* what is there is shown */
                          : run->kind == RUN_EXPORT ? _ ("Export cancelled. Nothing was written.")
                                                    : _ ("Preview cancelled.");
-      g_signal_emit (session, swage_session_signals[SESSION_MESSAGE], 0, text, !cancelled);
+      if (text != NULL && !swage_session_is_live_restart (session))
+        g_signal_emit (session, swage_session_signals[SESSION_MESSAGE], 0, text, !cancelled);
     }
 }
 
@@ -621,7 +679,7 @@ is_wanted (SwageSession *session, SwageRun *run)
 {
   if (is_foreground (run->kind))
     return true;
-  if (session->wants_preview || session->wants_export != NULL
+  if (session->wants_preview || session->wants_export != NULL || session->wants_text
       || g_strcmp0 (run->calibration, session->calibration) != 0)
     return false;
   SwageLayerItem *focus = swage_session_get_focus (session);
@@ -634,6 +692,8 @@ is_wanted (SwageSession *session, SwageRun *run)
     }
   if (run->kind == RUN_ACTIVATIONS)
     return session->want_activations;
+  if (run->kind == RUN_SHOWN)
+    return swage_session_wants_weights (session) && run->item == focus;
   g_autofree char *key = swage_session_act_key (session);
   return session->want_activations && run->item == focus && g_strcmp0 (key, run->key) == 0;
 }
@@ -689,8 +749,21 @@ next_pipeline_run (SwageSession *session)
       run->context = session->context;
       return run;
     }
+  if (session->wants_text)
+    {
+      session->wants_text = false;
+      SwageRun *run = run_new (session, RUN_TEXT, NULL);
+      run->text = swage_text_run_ref (session->text);
+      return run;
+    }
   if (focus != NULL && needs_after (session, focus))
     return next_layer_run (session, focus);
+  if (focus != NULL && swage_session_wants_weights (session))
+    {
+      SwageRun *run = run_new (session, RUN_SHOWN, focus);
+      run->key = swage_session_layer_key (session, focus);
+      return run;
+    }
   if (session->want_activations && focus != NULL && swage_layer_item_has_activations (focus)
       && session->activation_problem == NULL)
     {
@@ -771,7 +844,7 @@ swage_session_stop_work (SwageSession *session)
   g_clear_handle_id (&session->schedule_id, g_source_remove);
   detach (&session->pipeline_run);
   detach (&session->weight_run);
-  session->wants_preview = false;
+  session->wants_preview = session->wants_text = false;
   g_clear_pointer (&session->wants_export, swage_export_request_free);
   g_clear_pointer (&session->activity, g_free);
   g_clear_pointer (&session->stage, g_free);
@@ -779,8 +852,8 @@ swage_session_stop_work (SwageSession *session)
   session->progress = 0;
 }
 
-static void
-begin_foreground (SwageSession *session)
+void
+swage_session_begin_foreground (SwageSession *session)
 {
   session->busy = true;
   session->progress = 0;
@@ -796,7 +869,7 @@ swage_session_preview (SwageSession *session)
   if (session->busy || session->model == NULL)
     return;
   session->wants_preview = true;
-  begin_foreground (session);
+  swage_session_begin_foreground (session);
 }
 
 void
@@ -807,7 +880,7 @@ swage_session_export (SwageSession *session, SwageExportFormat format, const cha
     return;
   session->wants_export = g_new0 (SwageExportRequest, 1);
   *session->wants_export = (SwageExportRequest){ format, g_strdup (path), dense_type, overwrite };
-  begin_foreground (session);
+  swage_session_begin_foreground (session);
 }
 
 void
@@ -823,13 +896,14 @@ swage_session_cancel (SwageSession *session)
   else
     {
       /* not begun yet */
-      bool preview = session->wants_preview;
-      session->wants_preview = false;
+      bool preview = session->wants_preview, text = session->wants_text;
+      session->wants_preview = session->wants_text = false;
       g_clear_pointer (&session->wants_export, swage_export_request_free);
       session->busy = false;
-      g_signal_emit (session, swage_session_signals[SESSION_MESSAGE], 0,
-                     preview ? _ ("Preview cancelled.") : _ ("Export cancelled. Nothing was written."),
-                     FALSE);
+      if (!text && !swage_session_is_live_restart (session))
+        g_signal_emit (session, swage_session_signals[SESSION_MESSAGE], 0,
+                       preview ? _ ("Preview cancelled.") : _ ("Export cancelled. Nothing was written."),
+                       FALSE);
       if (preview)
         g_signal_emit (session, swage_session_signals[SESSION_PREVIEWED], 0, FALSE);
       swage_session_reschedule (session, 0);

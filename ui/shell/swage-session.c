@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "ui/shell/swage-session-private.h"
+#include "ui/shell/swage-session-text.h"
 
 #include "core/export/swage-export-plan.h"
+#include "ui/shell/swage-recovery.h"
 
 #include <glib/gi18n-lib.h>
 #include <string.h>
@@ -106,6 +108,9 @@ get_kld_text (SwageSession *session)
     return g_strdup ("–");
   if (shown->kld_mean > 0 && shown->kld_mean < 0.001)
     return g_strdup_printf ("%.2e", shown->kld_mean);
+  /* while it narrows */
+  if (session->has_running && shown->kld_stderr > 0)
+    return g_strdup_printf ("%.4f ± %.4f", shown->kld_mean, shown->kld_stderr);
   return g_strdup_printf ("%.4f", shown->kld_mean);
 }
 
@@ -264,6 +269,9 @@ new_plan (SwageSession *session)
       calibration.text = name;
       swage_plan_set_calibration (plan, &calibration);
     }
+  /* a preset that cannot be used here is no reason not to open the model */
+  if (session->model != NULL && session->preset != NULL && session->preset[0] != '\0')
+    swage_plan_apply_preset (plan, session->preset, session->model, NULL);
   SwagePlan *fresh = swage_plan_dup (plan);
   if (session->model != NULL)
     swage_plan_adopt_model (fresh, session->model);
@@ -277,6 +285,8 @@ static void
 set_model (SwageSession *session, SwageModel *model)
 {
   swage_session_stop_work (session);
+  swage_session_clear_weights (session);
+  g_clear_pointer (&session->text, swage_text_run_unref);
   g_clear_pointer (&session->desk, swage_desk_unref);
   g_ptr_array_set_size (session->selection, 0);
   g_list_store_remove_all (session->layers);
@@ -401,6 +411,26 @@ swage_session_load_plan (SwageSession *session, const char *path, char **warning
 }
 
 bool
+swage_session_restore (SwageSession *session, const SwageLost *lost, GError **error)
+{
+  g_autoptr (SwagePlan) plan
+      = swage_plan_parse (lost->plan_text, strlen (lost->plan_text), _ ("lost session"), error);
+  if (plan == NULL)
+    return false;
+  swage_plan_adopt_model (plan, session->model);
+  set_plan (session, plan, lost->plan_path);
+  if (lost->modified)
+    {
+      /* what has been saved is in the file, if anything is */
+      g_autoptr (SwagePlan) saved = lost->plan_path != NULL ? swage_plan_load (lost->plan_path, NULL) : NULL;
+      g_free (session->saved_text);
+      session->saved_text = saved != NULL ? swage_plan_to_text (saved) : NULL;
+    }
+  update_plan (session);
+  return true;
+}
+
+bool
 swage_session_save_plan (SwageSession *session, const char *path, GError **error)
 {
   if (!swage_plan_save (session->plan, path, true, error))
@@ -488,6 +518,20 @@ swage_session_get_protocol (SwageSession *session, SwageProtocol *protocol, int 
 {
   *protocol = session->protocol;
   *context = session->context;
+}
+
+void
+swage_session_set_preset (SwageSession *session, const char *id)
+{
+  char *copy = g_strdup (id);
+  g_free (session->preset);
+  session->preset = copy;
+}
+
+void
+swage_session_set_cache (SwageSession *session, uint64_t bytes)
+{
+  session->cache = bytes;
 }
 
 /* --- selection
@@ -669,6 +713,8 @@ static void
 finalize (GObject *object)
 {
   SwageSession *session = SWAGE_SESSION (object);
+  swage_session_clear_weights (session);
+  g_clear_pointer (&session->text, swage_text_run_unref);
   g_clear_pointer (&session->desk, swage_desk_unref);
   g_clear_pointer (&session->model, swage_model_unref);
   g_clear_pointer (&session->selection, g_ptr_array_unref);
@@ -681,6 +727,7 @@ finalize (GObject *object)
   g_free (session->saved_text);
   g_free (session->plan_path);
   g_free (session->size_problem);
+  g_free (session->preset);
   g_free (session->calibration);
   g_free (session->evaluation);
   g_free (session->activation_problem);

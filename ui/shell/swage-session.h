@@ -58,6 +58,11 @@ const char *swage_session_get_evaluation (SwageSession *session);
 void swage_session_set_protocol (SwageSession *session, SwageProtocol protocol, int context);
 void swage_session_get_protocol (SwageSession *session, SwageProtocol *protocol, int *context);
 
+/* The preset that the plan of a newly opened model begins with; NULL or "": none. */
+void swage_session_set_preset (SwageSession *session, const char *id);
+/* Memory for states and layers that are kept, in bytes; 0: as much as the pipeline thinks right. */
+void swage_session_set_cache (SwageSession *session, uint64_t bytes);
+
 /* What the window looks at. The first item is the one that is inspected; groups are not allowed here. */
 void swage_session_set_selection (SwageSession *session, SwageLayerItem *const *items, guint n);
 GPtrArray *swage_session_get_selection (SwageSession *session);  /* SwageLayerItem; borrowed */

@@ -14,7 +14,7 @@ remember_message (SwageWindow *window, const char *text)
   g_simple_action_set_state (G_SIMPLE_ACTION (action), g_variant_new_string (text));
 }
 
-/* The close button of a toast has no name in libadwaita 1.2. */
+/* The close buttons of toasts and of the banner have no name of their own. */
 static void
 name_buttons (GtkWidget *widget)
 {
@@ -40,8 +40,10 @@ on_toasts_changed (GListModel *children, guint position, guint removed, guint ad
 void
 swage_window_watch_toasts (SwageWindow *window)
 {
+  name_buttons (GTK_WIDGET (window->banner));
   window->toast_children = gtk_widget_observe_children (GTK_WIDGET (window->toasts));
-  g_signal_connect_object (window->toast_children, "items-changed", G_CALLBACK (on_toasts_changed), window, 0);
+  g_signal_connect_object (window->toast_children, "items-changed", G_CALLBACK (on_toasts_changed), window,
+                           0);
 }
 
 void
@@ -61,6 +63,16 @@ swage_window_toast (SwageWindow *window, const char *text)
 {
   g_autofree char *escaped = g_markup_escape_text (text, -1);
   swage_window_add_toast (window, adw_toast_new (escaped), text);
+}
+
+void
+swage_window_toast_undo (SwageWindow *window, const char *text)
+{
+  g_autofree char *escaped = g_markup_escape_text (text, -1);
+  AdwToast *toast = adw_toast_new (escaped);
+  adw_toast_set_button_label (toast, _ ("_Undo"));
+  adw_toast_set_action_name (toast, "win.undo");
+  swage_window_add_toast (window, toast, text);
 }
 
 void

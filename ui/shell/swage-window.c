@@ -4,12 +4,16 @@
 #include "core/base/swage-json.h"
 #include "ui/open/swage-open-page.h"
 #include "ui/shell/swage-paths.h"
+#include "ui/shell/swage-session-live.h"
+#include "ui/shell/swage-session-history.h"
 
 #include <glib/gi18n-lib.h>
 #include <string.h>
 
 /* From here on there is room for all columns of the layer list. */
 #define WIDE 1440
+/* Below this there is room for one pane, and for symbols in place of words. */
+#define NARROW 640
 
 enum
 {
@@ -44,7 +48,15 @@ load_plan (SwageWindow *window, const char *path)
   if (!swage_session_load_plan (window->session, path, &warning, &error))
     swage_window_show_error (window, _ ("The plan cannot be used"), error->message);
   else if (warning != NULL)
-    swage_window_show_error (window, _ ("This plan was made for another model"), warning);
+    swage_window_show_banner (window, _ ("This plan was made for another model"), _ ("_Details"),
+                              "win.explain", warning);
+}
+
+static void
+explain (GSimpleAction *action, GVariant *parameter, gpointer user_data)
+{
+  swage_window_show_error (user_data, _ ("This plan was made for another model"),
+                           g_variant_get_string (parameter, NULL));
 }
 
 static void
@@ -54,9 +66,27 @@ show_state (SwageWindow *window)
   gtk_stack_set_visible_child_name (window->stack, open                      ? "workbench"
                                                    : window->opening != NULL ? "opening"
                                                                              : "open");
+  /* one that turns where nobody sees it keeps the frame clock running */
+  gtk_spinner_set_spinning (window->opening_spinner, !open && window->opening != NULL);
   gtk_widget_set_visible (GTK_WIDGET (window->export_button), open);
   gtk_widget_set_visible (window->undo_button, open);
   gtk_widget_set_visible (window->redo_button, open);
+}
+
+/* Its record goes when the one of this window has been written. */
+static bool
+take_lost (SwageWindow *window, SwageLost *lost)
+{
+  g_autoptr (GError) error = NULL;
+  if (!swage_session_restore (window->session, lost, &error))
+    {
+      swage_window_show_error (window, _ ("The plan cannot be used"), error->message);
+      return false;
+    }
+  swage_recovery_flush (window->recovery);
+  swage_lost_discard (lost);
+  swage_window_toast (window, _ ("The session is back"));
+  return true;
 }
 
 static void
@@ -65,21 +95,30 @@ on_opened (GObject *source, GAsyncResult *result, gpointer user_data)
   g_autoptr (SwageWindow) window = user_data;
   g_autoptr (GError) error = NULL;
   bool ok = swage_session_open_finish (SWAGE_SESSION (source), result, &error);
+  /* another one has been asked for meanwhile */
+  if (g_task_get_cancellable (G_TASK (result)) != window->opening)
+    return;
   g_clear_object (&window->opening);
   g_autofree char *path = g_steal_pointer (&window->opening_path),
                   *plan = g_steal_pointer (&window->opening_plan);
-  if (window->closing)
-    return;
-  show_state (window);
-  if (!ok)
+  SwageLost *lost = g_steal_pointer (&window->restoring);
+  if (!window->closing)
     {
-      if (!g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
+      show_state (window);
+      if (!ok && !g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
         swage_window_show_error (window, _ ("The model cannot be opened"), error->message);
-      return;
+      if (ok)
+        {
+          swage_recent_add (path);
+          swage_window_watch_model (window);
+          swage_window_hide_banner (window);
+          if (lost != NULL && take_lost (window, lost))
+            lost = NULL;
+          if (plan != NULL)
+            load_plan (window, plan);
+        }
     }
-  swage_recent_add (path);
-  if (plan != NULL)
-    load_plan (window, plan);
+  swage_lost_free (lost);
 }
 
 static void
@@ -89,13 +128,21 @@ open_now (SwageWindow *window, gpointer data)
   if (window->opening != NULL)
     g_cancellable_cancel (window->opening);
   g_clear_object (&window->opening);
+  g_clear_pointer (&window->restoring, swage_lost_free);
   window->opening = g_cancellable_new ();
   g_free (window->opening_path);
   g_free (window->opening_plan);
   window->opening_path = g_strdup (paths[0]);
-  window->opening_plan = g_strdup (paths[1]);
+  window->opening_plan = paths[1] != NULL ? g_strdup (paths[1]) : g_steal_pointer (&window->waiting_plan);
   swage_session_open_async (window->session, paths[0], window->opening, on_opened, g_object_ref (window));
   show_state (window);
+}
+
+void
+swage_window_restore (SwageWindow *window, SwageLost *lost)
+{
+  open_now (window, (char *[]){ lost->model, NULL });
+  window->restoring = lost;
 }
 
 static void
@@ -105,8 +152,8 @@ load_plan_now (SwageWindow *window, gpointer data)
 }
 
 /* A plan is small and says what it is in its first key. */
-static bool
-is_plan (const char *path)
+bool
+swage_window_is_plan (const char *path)
 {
   g_autofree char *text = NULL;
   gsize length;
@@ -123,13 +170,17 @@ is_plan (const char *path)
 void
 swage_window_open (SwageWindow *window, const char *path, const char *plan)
 {
-  if (is_plan (path))
+  if (swage_window_is_plan (path))
     {
-      if (swage_session_get_model (window->session) == NULL)
-        swage_window_show_error (window, _ ("Open a model first"),
-                                 _ ("A plan is applied to a model: open the model, then its plan."));
-      else
+      if (swage_session_get_model (window->session) != NULL)
         swage_window_confirm_unsaved (window, load_plan_now, g_strdup (path), g_free);
+      else
+        {
+          char **waiting = window->opening != NULL ? &window->opening_plan : &window->waiting_plan;
+          g_free (*waiting);
+          *waiting = g_strdup (path);
+          swage_window_toast (window, _ ("Now open the model that the plan is for"));
+        }
       return;
     }
   char **paths = g_new0 (char *, 3);
@@ -141,11 +192,17 @@ swage_window_open (SwageWindow *window, const char *path, const char *plan)
 static gboolean
 on_drop (GtkDropTarget *target, const GValue *value, double x, double y, SwageWindow *window)
 {
-  GSList *files = g_value_get_boxed (value);
-  g_autofree char *path = files != NULL ? g_file_get_path (files->data) : NULL;
-  if (path == NULL)
+  g_autofree char *model = NULL, *plan = NULL;
+  for (GSList *l = g_value_get_boxed (value); l != NULL; l = l->next)
+    {
+      g_autofree char *path = g_file_get_path (l->data);
+      char **kind = path != NULL && swage_window_is_plan (path) ? &plan : &model;
+      if (*kind == NULL)
+        *kind = g_steal_pointer (&path);
+    }
+  if (model == NULL && plan == NULL)
     return FALSE;
-  swage_window_open (window, path, NULL);
+  swage_window_open (window, model != NULL ? model : plan, model != NULL ? plan : NULL);
   return TRUE;
 }
 
@@ -221,6 +278,26 @@ repeat_message (GSimpleAction *action, GVariant *parameter, gpointer user_data)
 }
 
 static void
+restore_lost (GSimpleAction *action, GVariant *parameter, gpointer user_data)
+{
+  if (!swage_window_offer_lost (user_data))
+    swage_window_toast (user_data, _ ("No session was lost"));
+}
+
+/* Work that ends while the user is elsewhere says so. */
+static void
+notify_user (SwageWindow *window, const char *id, const char *title, const char *body)
+{
+  GtkApplication *application = gtk_window_get_application (GTK_WINDOW (window));
+  if (application == NULL || gtk_window_is_active (GTK_WINDOW (window)) || window->settings == NULL
+      || !g_settings_get_boolean (window->settings, "notifications"))
+    return;
+  g_autoptr (GNotification) notification = g_notification_new (title);
+  g_notification_set_body (notification, body);
+  g_application_send_notification (G_APPLICATION (application), id, notification);
+}
+
+static void
 on_exported (SwageWindow *window, const char *path)
 {
   g_autofree char *name = g_path_get_basename (path), *text = g_strdup_printf (_ ("Exported “%s”"), name);
@@ -231,19 +308,16 @@ on_exported (SwageWindow *window, const char *path)
   adw_toast_set_action_target (toast, "s", path);
   adw_toast_set_timeout (toast, 0); /* exports take long: the user may be elsewhere */
   swage_window_add_toast (window, toast, text);
+  notify_user (window, "export", _ ("Export finished"), text);
 }
 
-/* Work that ends while the user is elsewhere says so. */
 static void
 on_previewed (SwageWindow *window, gboolean success)
 {
-  if (!success || gtk_window_is_active (GTK_WINDOW (window)) || g_getenv ("SWAGE_FRESH_SETTINGS") != NULL)
-    return;
   g_autofree char *numbers = NULL;
   g_object_get (window->session, "perplexity-text", &numbers, NULL);
-  g_autoptr (GNotification) notification = g_notification_new (_ ("Preview finished"));
-  g_notification_set_body (notification, numbers);
-  g_application_send_notification (g_application_get_default (), "preview", notification);
+  if (success)
+    notify_user (window, "preview", _ ("Preview finished"), numbers);
 }
 
 static void
@@ -262,6 +336,25 @@ get_text_path (SwageWindow *window, const char *key, const char *fallback)
   return swage_paths_find_data (fallback);
 }
 
+/* Settings that the session follows. `key` NULL: all of them. */
+static void
+on_setting (SwageWindow *window, const char *key)
+{
+  SwageSession *session = window->session;
+  g_autofree char *id = g_settings_get_string (window->settings, "protocol"),
+                  *preset = g_settings_get_string (window->settings, "default-preset");
+  SwageProtocol protocol, now;
+  int context = g_settings_get_int (window->settings, "context"), context_now;
+  swage_session_get_protocol (session, &now, &context_now);
+  if (swage_protocol_from_id (id, &protocol) && (protocol != now || context != context_now))
+    swage_session_set_protocol (session, protocol, context);
+  swage_session_set_preset (session, preset);
+  swage_session_set_cache (session, (uint64_t)g_settings_get_int (window->settings, "cache-size") << 20);
+  bool live = g_settings_get_boolean (window->settings, "live-preview");
+  if (live != swage_session_get_live (session))
+    swage_session_set_live (session, live);
+}
+
 static void
 load_settings (SwageWindow *window)
 {
@@ -269,12 +362,12 @@ load_settings (SwageWindow *window)
   g_autofree char *calibration = get_text_path (window, "calibration-text", "sample/kjv.calibration.txt");
   swage_session_set_evaluation (window->session, evaluation);
   swage_session_set_calibration (window->session, calibration);
+  g_autofree char *history = g_build_filename (g_get_user_data_dir (), "swage", "history", NULL);
+  swage_history_set_folder (swage_session_get_history (window->session), history);
   if (window->settings == NULL)
     return;
-  g_autofree char *id = g_settings_get_string (window->settings, "protocol");
-  SwageProtocol protocol;
-  if (swage_protocol_from_id (id, &protocol))
-    swage_session_set_protocol (window->session, protocol, g_settings_get_int (window->settings, "context"));
+  on_setting (window, NULL);
+  g_signal_connect_object (window->settings, "changed", G_CALLBACK (on_setting), window, G_CONNECT_SWAPPED);
   int width, height;
   g_settings_get (window->settings, "window-size", "(ii)", &width, &height);
   gtk_window_set_default_size (GTK_WINDOW (window), width, height);
@@ -284,8 +377,8 @@ load_settings (SwageWindow *window)
   g_settings_bind (window->settings, "group", window->list, "group", G_SETTINGS_BIND_DEFAULT);
 }
 
-static void
-save_settings (SwageWindow *window)
+void
+swage_window_save_settings (SwageWindow *window)
 {
   if (window->settings == NULL)
     return;
@@ -302,14 +395,37 @@ save_settings (SwageWindow *window)
 /* --- window
  * -------------------------------------------------------------------------------------------------- */
 
+static void
+set_symbol (GtkMenuButton *button, bool symbol, const char *icon, const char *label)
+{
+  if (symbol)
+    gtk_menu_button_set_icon_name (button, icon);
+  else
+    gtk_menu_button_set_label (button, label);
+}
+
 static gboolean
 apply_width (gpointer data)
 {
   SwageWindow *window = data;
-  window->wide_id = 0;
-  gtk_widget_set_size_request (GTK_WIDGET (window->list), window->wide ? 560 : 380, -1);
-  gtk_widget_set_size_request (GTK_WIDGET (window->recipe), window->wide ? 370 : 310, -1);
-  g_object_set (window->list, "wide", window->wide, NULL);
+  bool wide = window->width == WIDTH_WIDE, narrow = window->width == WIDTH_NARROW;
+  window->width_id = 0;
+  gtk_widget_set_size_request (GTK_WIDGET (window->list), wide ? 560 : narrow ? 300 : 380, -1);
+  gtk_widget_set_size_request (GTK_WIDGET (window->recipe), wide ? 370 : narrow ? 300 : 310, -1);
+  g_object_set (window->list, "wide", wide, NULL);
+  /* undo and redo are in the main menu too */
+  gtk_widget_set_visible (window->undo_box, !narrow);
+  set_symbol (window->open_button, narrow, "document-open-symbolic", _ ("_Open"));
+  set_symbol (window->export_button, narrow, "document-save-symbolic", _ ("_Export"));
+  /* the button under the numbers: it need not be scrolled to */
+  GtkLayoutManager *layout = gtk_widget_get_layout_manager (GTK_WIDGET (window->numbers));
+  if (GTK_IS_BOX_LAYOUT (layout))
+    gtk_orientable_set_orientation (GTK_ORIENTABLE (layout),
+                                    narrow ? GTK_ORIENTATION_VERTICAL : GTK_ORIENTATION_HORIZONTAL);
+  for (GtkWidget *child = gtk_widget_get_first_child (GTK_WIDGET (window->numbers)); child != NULL;
+       child = gtk_widget_get_next_sibling (child))
+    if (!gtk_widget_get_hexpand (child))
+      gtk_widget_set_halign (child, narrow ? GTK_ALIGN_START : GTK_ALIGN_FILL);
   return G_SOURCE_REMOVE;
 }
 
@@ -318,12 +434,11 @@ size_allocate (GtkWidget *widget, int width, int height, int baseline)
 {
   SwageWindow *window = SWAGE_WINDOW (widget);
   GTK_WIDGET_CLASS (swage_window_parent_class)->size_allocate (widget, width, height, baseline);
+  int now = width >= WIDE ? WIDTH_WIDE : width < NARROW ? WIDTH_NARROW : WIDTH_USUAL;
   /* not while sizes are being given out */
-  if ((width >= WIDE) != window->wide && window->wide_id == 0)
-    {
-      window->wide = width >= WIDE;
-      window->wide_id = g_idle_add_full (G_PRIORITY_HIGH_IDLE, apply_width, window, NULL);
-    }
+  if (now != window->width && window->width_id == 0)
+    window->width_id = g_idle_add_full (G_PRIORITY_HIGH_IDLE, apply_width, window, NULL);
+  window->width = now;
 }
 
 static void
@@ -343,7 +458,8 @@ close_request (GtkWindow *widget)
       return TRUE;
     }
   window->closing = true;
-  save_settings (window);
+  swage_window_save_settings (window);
+  swage_recovery_end (window->recovery);
   if (window->opening != NULL)
     g_cancellable_cancel (window->opening);
   /* work that runs is cancelled and leaves nothing behind */
@@ -361,10 +477,15 @@ static void
 dispose (GObject *object)
 {
   SwageWindow *window = SWAGE_WINDOW (object);
-  g_clear_handle_id (&window->wide_id, g_source_remove);
+  g_clear_handle_id (&window->width_id, g_source_remove);
   g_clear_object (&window->chooser);
   g_clear_object (&window->opening);
   g_clear_object (&window->settings);
+  if (window->monitor != NULL)
+    g_signal_handlers_disconnect_by_data (window->monitor, window);
+  g_clear_object (&window->monitor);
+  g_clear_pointer (&window->restoring, swage_lost_free);
+  g_clear_pointer (&window->recovery, swage_recovery_free);
   g_clear_weak_pointer (&window->lasting_toast);
   g_clear_object (&window->toast_children);
   if (window->session != NULL)
@@ -379,6 +500,7 @@ finalize (GObject *object)
   g_clear_object (&window->session);
   g_free (window->opening_path);
   g_free (window->opening_plan);
+  g_free (window->waiting_plan);
   G_OBJECT_CLASS (swage_window_parent_class)->finalize (object);
 }
 
@@ -404,6 +526,10 @@ swage_window_class_init (SwageWindowClass *klass)
   gtk_widget_class_set_template_from_resource (widget_class, "/io/github/swage/Swage/shell/swage-window.ui");
   gtk_widget_class_bind_template_child (widget_class, SwageWindow, toasts);
   gtk_widget_class_bind_template_child (widget_class, SwageWindow, stack);
+  gtk_widget_class_bind_template_child (widget_class, SwageWindow, opening_spinner);
+  gtk_widget_class_bind_template_child (widget_class, SwageWindow, banner);
+  gtk_widget_class_bind_template_child (widget_class, SwageWindow, banner_label);
+  gtk_widget_class_bind_template_child (widget_class, SwageWindow, banner_button);
   gtk_widget_class_bind_template_child (widget_class, SwageWindow, list_flap);
   gtk_widget_class_bind_template_child (widget_class, SwageWindow, recipe_flap);
   gtk_widget_class_bind_template_child (widget_class, SwageWindow, list);
@@ -413,20 +539,25 @@ swage_window_class_init (SwageWindowClass *klass)
   gtk_widget_class_bind_template_child (widget_class, SwageWindow, title);
   gtk_widget_class_bind_template_child (widget_class, SwageWindow, open_button);
   gtk_widget_class_bind_template_child (widget_class, SwageWindow, export_button);
+  gtk_widget_class_bind_template_child (widget_class, SwageWindow, undo_box);
   gtk_widget_class_bind_template_child (widget_class, SwageWindow, undo_button);
   gtk_widget_class_bind_template_child (widget_class, SwageWindow, redo_button);
   gtk_widget_class_bind_template_child (widget_class, SwageWindow, recent_menu);
   gtk_widget_class_bind_template_callback (widget_class, on_layer_chosen);
+  gtk_widget_class_bind_template_callback (widget_class, swage_window_hide_banner);
 }
 
 static void
 swage_window_init (SwageWindow *window)
 {
-  static const GActionEntry entries[]
-      = { { "show-exported", show_exported, "s" }, { "last-message", repeat_message, NULL, "''" } };
+  static const GActionEntry entries[] = { { "show-exported", show_exported, "s" },
+                                          { "explain", explain, "s" },
+                                          { "restore-lost", restore_lost },
+                                          { "last-message", repeat_message, NULL, "''" } };
   window->session = swage_session_new ();
+  window->recovery = swage_recovery_new (window->session);
   window->settings = swage_settings_new ();
-  window->wide = true;
+  window->width = WIDTH_WIDE;
   gtk_widget_init_template (GTK_WIDGET (window));
   swage_window_install_actions (window);
   g_action_map_add_action_entries (G_ACTION_MAP (window), entries, G_N_ELEMENTS (entries), window);

@@ -20,3 +20,9 @@ SwageSession *swage_window_get_session (SwageWindow *window);
 void swage_window_open (SwageWindow *window, const char *path, const char *plan);
 /* Whether a model is open, or being opened. */
 bool swage_window_is_used (SwageWindow *window);
+/* Whether the file says that it is a plan. */
+bool swage_window_is_plan (const char *path);
+/* Offer the sessions that were lost; FALSE when there is none. */
+bool swage_window_offer_lost (SwageWindow *window);
+/* What the window's own controls have changed, into the program's settings. */
+void swage_window_save_settings (SwageWindow *window);
