@@ -66,7 +66,7 @@ static const SwageParam params[] = {
               N_ ("Leave out the zero point: one byte less for each group, a larger error where weights lean "
                   "to one side.")),
   SWAGE_CHOICE (
-      QuanteaseParams, start, START_FEEDBACK, starts, N_ ("Start"),
+      QuanteaseParams, start, START_WEIGHTS, starts, N_ ("Start"),
       N_ ("Where the descent begins: at the weights themselves, or at what one pass of rounding with "
           "feedback (GPTQ) makes of them, and then never gets worse than that.")),
   SWAGE_INT (QuanteaseParams, passes, 25, 1, 200, N_ ("Passes"),

@@ -30,8 +30,8 @@ static const SwageParam params[] = {
   SWAGE_STORAGE_ROWS (RptqParams, 4, 65536, false),
   SWAGE_ACT_ROWS (RptqParams, SWAGE_ACT_CHOICE_STATIC, 8, false),
   SWAGE_INT (RptqParams, clusters, 32, 1, 1024, N_ ("Clusters"),
-             N_ ("Groups that the input's channels are sorted into, each with its own range."),
-             .soft_min = 4, .soft_max = 64, .when = "act=token|tensor|static"),
+             N_ ("Groups that the input's channels are sorted into, each with its own range."), .soft_min = 4,
+             .soft_max = 64, .when = "act=token|tensor|static"),
   { 0 },
 };
 

@@ -12,49 +12,6 @@
  * A workgroup is four subgroups of 32 threads; each has a quarter of a tile of 64 by 64, as 2 · 2 matrices of 16 by 16.
  */
 #extension GL_EXT_shader_explicit_arithmetic_types_float16 : require
-#ifdef MATMUL_EMULATED /* the same with ordinary arithmetic, to test everything else where there are no such units */
-struct MatrixHalf
-{
-  float v[256];
-};
-struct MatrixFloat
-{
-  float v[8];
-};
-#define MATRIX_LOAD(m, tile, at)                                                                                       \
-  for (uint e_ = 0; e_ < 256; e_++)                                                                                    \
-  m.v[e_] = float (tile[(at) + e_ / 16 * STRIDE + e_ % 16])
-#define MATRIX_LOAD_TURNED(m, tile, at) MATRIX_LOAD (m, tile, at)
-#define MATRIX_STORE(m, tile, at)                                                                                      \
-  for (uint e_ = 0; e_ < 8; e_++)                                                                                      \
-  tile[(at) + gl_LocalInvocationID.x % 32 + 32 * e_] = m.v[e_]
-
-MatrixFloat
-matrix_of (float f)
-{
-  return MatrixFloat (float[] (f, f, f, f, f, f, f, f));
-}
-
-MatrixFloat
-matrix_multiply_add (MatrixHalf a, MatrixHalf b, MatrixFloat c)
-{
-  for (uint z = 0; z < 8; z++)
-    {
-      uint e = gl_LocalInvocationID.x % 32 + 32 * z;
-      for (uint p = 0; p < 16; p++)
-        c.v[z] += a.v[e / 16 * 16 + p] * b.v[e % 16 * 16 + p];
-    }
-  return c;
-}
-
-MatrixFloat
-matrix_add (MatrixFloat a, MatrixFloat b, float scale)
-{
-  for (uint z = 0; z < 8; z++)
-    a.v[z] += b.v[z] * scale;
-  return a;
-}
-#else
 #extension GL_KHR_memory_scope_semantics : require
 #extension GL_NV_cooperative_matrix : require
 #define MatrixHalf fcoopmatNV<16, gl_ScopeSubgroup, 16, 16>
@@ -65,7 +22,6 @@ matrix_add (MatrixFloat a, MatrixFloat b, float scale)
 #define matrix_of(f) MatrixFloat (f)
 #define matrix_multiply_add(a, b, c) coopMatMulAddNV (a, b, c)
 #define matrix_add(a, b, scale) ((a) + (b) * (scale))
-#endif
 
 #define BM 64
 #define BN 64

@@ -220,7 +220,8 @@ test_osp (void)
       g_assert_cmpfloat_with_epsilon ((double)out->transform->scale[j], 1 / s, 1e-5);
       g_assert_cmpfloat_with_epsilon ((double)out->transform->shift[j], -z[j] / s, 1e-4);
     }
-  g_assert_cmpfloat_with_epsilon (problem_error (&p, out), best, 5e-2 * best); /* a zero point may round either way */
+  g_assert_cmpfloat_with_epsilon (problem_error (&p, out), best,
+                                  5e-2 * best); /* a zero point may round either way */
   g_autoptr (SwageLinear) plain
       = problem_apply ("zeroquant", "group_size=65536,act=tensor,act_symmetric=false,act_bits=6", &p);
   g_assert_cmpfloat (best, <, 0.7 * problem_error (&p, plain));
