@@ -6,7 +6,8 @@
 bool
 swage_type_is_layout (SwageType type)
 {
-  return type == SWAGE_TYPE_INT || type == SWAGE_TYPE_LUT || type == SWAGE_TYPE_BCQ || type == SWAGE_TYPE_TT;
+  return type == SWAGE_TYPE_INT || type == SWAGE_TYPE_LUT || type == SWAGE_TYPE_BCQ || type == SWAGE_TYPE_TT
+         || type == SWAGE_TYPE_OVP;
 }
 
 bool
@@ -27,6 +28,8 @@ swage_layout_is_valid (SwageType type, int64_t n, int bits, int group)
       return bits >= 1 && bits <= 8 && group >= 8 && group % 8 == 0;
     case SWAGE_TYPE_TT:
       return swage_tt_shape (n, bits, group, dims, ranks) > 0;
+    case SWAGE_TYPE_OVP:
+      return (bits == 4 || bits == 8) && group >= 8 && group % 8 == 0;
     default:
       return false;
     }
@@ -46,6 +49,8 @@ swage_layout_code_bytes (SwageType type, int64_t n, int bits, int group)
       return (size_t)bits * (size_t)((n + 7) / 8);
     case SWAGE_TYPE_TT:
       return sizeof (uint16_t) * (size_t)swage_tt_shape (n, bits, group, dims, ranks);
+    case SWAGE_TYPE_OVP:
+      return (size_t)((n + 1) / 2) * (size_t)(bits / 4);
     default:
       return (size_t)((n * bits + 7) / 8);
     }
@@ -59,6 +64,7 @@ swage_layout_scales (SwageType type, int64_t n, int bits, int group, bool symmet
   switch (type)
     {
     case SWAGE_TYPE_INT:
+    case SWAGE_TYPE_OVP:
       return swage_int_groups (n, group);
     case SWAGE_TYPE_LUT:
       return (int64_t)1 << bits;
@@ -180,6 +186,38 @@ decode_tt (const uint16_t *cores, int64_t n, int64_t from, int64_t count, int n_
     }
 }
 
+/* What a code means in steps of the scale, beside a victim or not. */
+static inline float
+read_ovp (unsigned code, bool outlier, int bits)
+{
+  unsigned sign = 1u << (bits - 1), rest = code & (sign - 1);
+  int m = bits == 4 ? 1 : 3, bias = bits == 4 ? 2 : 4;
+
+  if (!outlier)
+    return (float)((int)rest - (int)(code & sign));
+  if (rest == 0)
+    return 0;
+  float x = (float)(((1u << m) + (rest & ((1u << m) - 1))) << ((int)(rest >> m) + bias));
+  return code & sign ? -x : x;
+}
+
+static void
+decode_ovp (const uint8_t *codes, const uint16_t *scales, int64_t from, int64_t count, int bits, int group,
+            float *out)
+{
+  unsigned victim = 1u << (bits - 1);
+
+  for (int64_t i = from; i < from + count; i += 2)
+    {
+      unsigned a = bits == 4 ? codes[i / 2] & 15u : codes[i],
+               b = bits == 4 ? codes[i / 2] >> 4 : codes[i + 1];
+      float s = read_half (scales + i / group);
+      *out++ = a == victim ? 0 : s * read_ovp (a, b == victim, bits);
+      if (i + 1 < from + count)
+        *out++ = b == victim ? 0 : s * read_ovp (b, a == victim, bits);
+    }
+}
+
 void
 swage_layout_decode (SwageType type, const void *codes, const uint16_t *scales, int64_t n, int64_t from,
                      int64_t count, int bits, int group, bool symmetric, float *out)
@@ -190,6 +228,8 @@ swage_layout_decode (SwageType type, const void *codes, const uint16_t *scales, 
     decode_bcq (codes, scales, n, from, count, bits, group, symmetric, out);
   else if (type == SWAGE_TYPE_TT)
     decode_tt (codes, n, from, count, bits, group, out);
+  else if (type == SWAGE_TYPE_OVP)
+    decode_ovp (codes, scales, from, count, bits, group, out);
 }
 
 int64_t

@@ -13,6 +13,12 @@
  * each row (TensorGPT): codes are its cores as half floats, there are no scales. `bits` is the number of
  * cores N, `group` bounds the ranks. The row is a tensor of the dimensions that swage_tt_shape() gives, the
  * first one slowest; x[i_1 … i_N] = G_1[:, i_1, :]·…·G_N[:, i_N, :], cores in order, each [r_{k−1}][d_k][r_k]
+ *   OVP   outlier-victim pairs (OliVe): `bits` (4 or 8) a value, packed as for INT, rows padded to a whole
+ *         pair of neighbours; scales hold one s for each group of `group` values (a multiple of 8). The code
+ *         −2^(bits−1) says that its value is a victim, x = 0, and that the other of the pair is an outlier,
+ *         x = ±s·(2^m + mantissa)·2^(exponent + bias): sign, exponent, m mantissa bits from the top, m = 1
+ *         and bias 2 in 4 bits, 3 and 4 in 8, exponent and mantissa both 0 being x = 0. All else are
+ *         integers in two's complement, x = s·code
  */
 #pragma once
 
@@ -28,8 +34,8 @@ size_t swage_layout_code_bytes (SwageType type, int64_t n, int bits, int group);
 int64_t swage_layout_scales (SwageType type, int64_t n, int bits, int group, bool symmetric);
 /* Whether a row of n values can be stored so: parameters in range. */
 bool swage_layout_is_valid (SwageType type, int64_t n, int bits, int group);
-/* Elements [from, from + count) of a row of n values, of LUT, BCQ or TT. `from` is a multiple of 8. Exact:
- * the values that the layout defines, products summed in the order of the formulas above in float. */
+/* Elements [from, from + count) of a row of n values, of any of them but INT. `from` is a multiple of 8.
+ * Exact: the values that the layout defines, products summed in the order of the formulas above in float. */
 void swage_layout_decode (SwageType type, const void *codes, const uint16_t *scales, int64_t n, int64_t from,
                           int64_t count, int bits, int group, bool symmetric, float *out);
 

@@ -26,8 +26,9 @@ typedef enum {
   SWAGE_TYPE_F64, SWAGE_TYPE_I8, SWAGE_TYPE_U8, SWAGE_TYPE_BOOL, SWAGE_TYPE_I16, SWAGE_TYPE_I32, SWAGE_TYPE_I64,
   /* plain N-bit integers in groups with a scale (and zero point): parameters live in SwageWeight, not in the type */
   SWAGE_TYPE_INT,
-  /* further layouts with parameters, see swage-layout.h: a table for each row, binary codes, tensor trains */
-  SWAGE_TYPE_LUT, SWAGE_TYPE_BCQ, SWAGE_TYPE_TT,
+  /* further layouts with parameters, see swage-layout.h: a table for each row, binary codes, tensor trains,
+   * outlier-victim pairs */
+  SWAGE_TYPE_LUT, SWAGE_TYPE_BCQ, SWAGE_TYPE_TT, SWAGE_TYPE_OVP,
   SWAGE_N_TYPES,
   SWAGE_TYPE_NONE = -1
 } SwageType;

@@ -90,6 +90,14 @@ swage_buffer_download (SwageBuffer *buffer, size_t offset, void *dst, size_t n, 
   return n == 0 || buffer->backend->klass->download (buffer, offset, dst, n, error);
 }
 
+void
+swage_buffer_adopt (SwageBuffer *buffer, GBytes *bytes)
+{
+  g_assert (g_bytes_get_size (bytes) == buffer->bytes);
+  if (buffer->backend->klass->adopt != NULL)
+    buffer->backend->klass->adopt (buffer, bytes);
+}
+
 void *
 swage_buffer_get_host (SwageBuffer *buffer)
 {

@@ -39,6 +39,10 @@ void swage_buffer_unref (SwageBuffer *buffer);
 /* Copies; complete when they return. */
 bool swage_buffer_upload (SwageBuffer *buffer, size_t offset, const void *src, size_t n, GError **error);
 bool swage_buffer_download (SwageBuffer *buffer, size_t offset, void *dst, size_t n, GError **error);
+/* `bytes` are what all of the buffer holds, fetched from it: it becomes an import of them, and other imports of the same bytes find
+ * them where they are instead of sending them there. Nothing may write to the buffer any more. A backend that cannot do so leaves the
+ * buffer as it is. */
+void swage_buffer_adopt (SwageBuffer *buffer, GBytes *bytes);
 /* Host memory of the buffer, or NULL when there is none to see. */
 void *swage_buffer_get_host (SwageBuffer *buffer);
 /* Run operator `op`. May be asynchronous: later dispatches see its results, the host after swage_backend_sync(). */
@@ -78,6 +82,7 @@ typedef struct {
   SwageBuffer *(*wrap) (SwageBackend *backend, void *memory, size_t bytes);   /* NULL: cannot */
   void (*get_counters) (SwageBackend *backend, SwageBackendCounters *counters);  /* NULL: zeros */
   uint64_t (*get_memory_limit) (SwageBackend *backend);                          /* NULL: none */
+  void (*adopt) (SwageBuffer *buffer, GBytes *bytes);                            /* NULL: cannot */
 } SwageBackendClass;
 /* Fill in the common part; `buffer` then holds a reference to its backend. free_buffer is called with the last reference and frees
  * the memory of the struct too. Both structs stand first in the backend's own. */

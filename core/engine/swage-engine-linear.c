@@ -356,6 +356,9 @@ get_quant_kind (const SwageActQuant *q, const char *name, uint32_t *kind, GError
     case SWAGE_ACT_FP4_E2M1:
       *kind = SWAGE_QUANT_E2M1;
       return true;
+    case SWAGE_ACT_OVP:
+      *kind = SWAGE_QUANT_OVP;
+      return true;
     }
   g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_UNSUPPORTED,
                _ ("Layer “%s” asks for an activation format that this engine does not run"), name);

@@ -75,6 +75,8 @@ foreign_part (const SwageLinearSpec *spec)
     return _ ("binary codes");
   if (spec->parts & SWAGE_PART_PACKED && spec->weight.type == SWAGE_TYPE_TT)
     return _ ("tensor trains");
+  if (spec->parts & SWAGE_PART_PACKED && spec->weight.type == SWAGE_TYPE_OVP)
+    return _ ("outlier-victim pairs");
   return NULL;
 }
 

@@ -120,6 +120,8 @@ append_storage (GString *out, const SwageStorage *s)
     g_string_append_printf (out, s->symmetric ? "BCQ%d g%d" : "BCQ%d g%d z", s->bits, s->group_size);
   else if (s->type == SWAGE_TYPE_TT)
     g_string_append_printf (out, "TT%d r%d", s->bits, s->group_size);
+  else if (s->type == SWAGE_TYPE_OVP)
+    g_string_append_printf (out, "OVP%d g%d", s->bits, s->group_size);
   else
     g_string_append (out, swage_type_get_info (s->type)->title);
 }

@@ -24,12 +24,13 @@ typedef struct {
 } SwageTransform;
 
 typedef enum { SWAGE_ACT_PER_TENSOR, SWAGE_ACT_PER_TOKEN, SWAGE_ACT_PER_GROUP } SwageActScope;
-typedef enum { SWAGE_ACT_INT, SWAGE_ACT_FP8_E4M3, SWAGE_ACT_FP8_E5M2, SWAGE_ACT_FP4_E2M1 } SwageActFormat;
+/* OVP: outlier-victim pairs (OliVe); outliers are what a static range leaves outside. */
+typedef enum { SWAGE_ACT_INT, SWAGE_ACT_FP8_E4M3, SWAGE_ACT_FP8_E5M2, SWAGE_ACT_FP4_E2M1, SWAGE_ACT_OVP } SwageActFormat;
 /* Qa: a dynamic activation quantizer; its values are quantized and decoded again. */
 typedef struct {
   SwageActFormat format;
   SwageActScope scope;
-  int bits, group_size;    /* bits for SWAGE_ACT_INT; columns a group for SWAGE_ACT_PER_GROUP */
+  int bits, group_size;    /* bits for SWAGE_ACT_INT and OVP (4 or 8); columns a group for SWAGE_ACT_PER_GROUP */
   bool symmetric;
   int n_outliers;
   int32_t *outliers;       /* columns left as they are; ascending */

@@ -6,6 +6,7 @@
  */
 #include "core/linear/swage-weight.h"
 
+#include <stdatomic.h>
 #include "core/base/swage-pool.h"
 #include "kernels/swage-layout.h"
 
@@ -268,12 +269,21 @@ swage_weight_count_bytes (SwageType type, int bits, int group_size, bool symmetr
   return g_uint64_checked_mul (&total, row, (uint64_t)rows) ? total : 0;
 }
 
+static atomic_uint_fast64_t decoded_bytes;
+
+uint64_t
+swage_weight_get_decoded_bytes (void)
+{
+  return atomic_load_explicit (&decoded_bytes, memory_order_relaxed);
+}
+
 void
 swage_weight_decode (const SwageWeight *w, int64_t begin, int64_t end, float *dst)
 {
   const uint8_t *data = g_bytes_get_data (w->data, NULL);
 
   g_assert (begin >= 0 && begin <= end && end <= w->rows);
+  atomic_fetch_add_explicit (&decoded_bytes, (uint64_t)(end - begin) * w->row_bytes, memory_order_relaxed);
   if (swage_type_is_layout (w->type) && w->type != SWAGE_TYPE_INT)
     {
       int64_t n_scales = swage_layout_scales (w->type, w->cols, w->bits, w->group_size, w->symmetric);

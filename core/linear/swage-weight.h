@@ -53,6 +53,8 @@ uint64_t swage_weight_get_bytes (const SwageWeight *w);
 uint64_t swage_weight_count_bytes (SwageType type, int bits, int group_size, bool symmetric, int64_t rows, int64_t cols);
 /* Decode rows [begin, end) to floats: (end−begin) × cols. */
 void swage_weight_decode (const SwageWeight *w, int64_t begin, int64_t end, float *dst);
+/* Bytes of weights, as stored, that were decoded so far in this process: what methods read on the CPU. */
+uint64_t swage_weight_get_decoded_bytes (void);
 /* The whole matrix, decoded on the worker pool into a new g_malloc'ed array. */
 float *swage_weight_decode_all (const SwageWeight *w);
 /* For the operators (not for SWAGE_TYPE_INT). */

@@ -331,7 +331,7 @@ apply (const void *data, const SwageLinear *in, const SwageMethodContext *contex
 
 const SwageMethod swage_method_gptq = {
   .id = "gptq",
-  .version = 1,
+  .version = 2,
   .family = SWAGE_FAMILY_QUANTIZATION,
   .title = N_ ("GPTQ"),
   .summary

@@ -14,6 +14,7 @@
 #include <inttypes.h>
 #include <math.h>
 #include "core/base/swage-error.h"
+#include "core/method/swage-device-round.h"
 #include "core/method/swage-rows.h"
 #include "core/method/swage-target.h"
 
@@ -133,6 +134,16 @@ apply (const void *data, const SwageLinear *in, const SwageMethodContext *contex
     return NULL;
   if (swage_target_is_stored_so (w, &r.to)) /* rounding once more could only move values */
     return swage_linear_dup (in);
+  SwageDeviceRound there = { .backend = context->backend, .to = r.to, .importance = importance, .job = job };
+  SwageWeight *rounded = NULL;
+  if (!swage_device_round (&there, w, &rounded, error))
+    return NULL;
+  SwageLinear *out = swage_linear_dup (in);
+  if (rounded != NULL)
+    {
+      swage_linear_set_weight (out, rounded);
+      return out;
+    }
   if (r.to.type == SWAGE_TYPE_INT)
     {
       r.row_bytes = swage_int_row_bytes (w->cols, r.to.bits);
@@ -149,11 +160,11 @@ apply (const void *data, const SwageLinear *in, const SwageMethodContext *contex
       g_free (r.codes);
       g_free (r.scales);
       g_free (r.zeros);
+      swage_linear_unref (out);
       return NULL;
     }
 
   GBytes *codes = g_bytes_new_take (r.codes, rows * r.row_bytes);
-  SwageLinear *out = swage_linear_dup (in);
   if (r.to.type != SWAGE_TYPE_INT)
     swage_linear_set_weight (out, swage_weight_new (r.to.type, w->rows, w->cols, codes));
   else

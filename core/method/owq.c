@@ -25,6 +25,8 @@
 #include "core/method/swage-int-grid.h"
 #include "core/method/swage-second-order.h"
 
+#define BLOCK 128 /* columns that corrections are passed on from together */
+
 typedef struct
 {
   int bits, group_size;
@@ -288,7 +290,8 @@ apply (const void *data, const SwageLinear *in, const SwageMethodContext *contex
     order = choose_order (p, stats, w, in->n_out, n);
   SwageSecondOrderOptions options = { .layer = context->layer,
                                       .method = "owq",
-                                      .factors = SWAGE_FACTOR_INVERSE,
+                                      .factors = SWAGE_FACTOR_INVERSE | SWAGE_FACTOR_FEEDBACK,
+                                      .band = swage_columns_get_panel (n, BLOCK),
                                       .damping = p->damp,
                                       .order = order,
                                       .from = 0.1,
@@ -307,8 +310,8 @@ apply (const void *data, const SwageLinear *in, const SwageMethodContext *contex
   SwageColumnSolve solve = { .w = v.w,
                              .rows = in->n_out,
                              .n = n,
-                             .u = s->u,
-                             .block = 128,
+                             .second = s,
+                             .block = BLOCK,
                              .begins = v.begins,
                              .begin_span = begin_span,
                              .round = round_weight,
@@ -327,7 +330,7 @@ apply (const void *data, const SwageLinear *in, const SwageMethodContext *contex
 
 const SwageMethod swage_method_owq = {
   .id = "owq",
-  .version = 1,
+  .version = 2,
   .family = SWAGE_FAMILY_QUANTIZATION,
   .title = N_ ("OWQ"),
   .summary

@@ -34,6 +34,8 @@
 #include "core/method/swage-prune.h"
 #include "core/method/swage-second-order.h"
 
+#define BLOCK 128 /* columns that corrections are passed on from together */
+
 /* Descent passes between two steps of Ĥ. */
 #define PASSES_PER_STEP 3
 
@@ -352,13 +354,13 @@ descend (Quantease *v, int n_passes, SwageJob *job, GError **error)
 
 /* One pass with feedback from column to column, on the grid that is there. */
 static bool
-begin_with_feedback (Quantease *v, const float *u, SwageJob *job, GError **error)
+begin_with_feedback (Quantease *v, const SwageSecondOrder *s, SwageJob *job, GError **error)
 {
   SwageColumnSolve solve = { .w = v->w_hat,
                              .rows = v->rows,
                              .n = v->n,
-                             .u = u,
-                             .block = 128,
+                             .second = s,
+                             .block = BLOCK,
                              .round = round_weight,
                              .user_data = v,
                              .from = 0.15,
@@ -449,11 +451,13 @@ apply (const void *data, const SwageLinear *in, const SwageMethodContext *contex
 {
   const QuanteaseParams *p = data;
   bool feedback = p->start == START_FEEDBACK;
-  SwageSecondOrderOptions options = { .layer = context->layer,
-                                      .method = "quantease",
-                                      .factors = SWAGE_FACTOR_HESSIAN | (feedback ? SWAGE_FACTOR_INVERSE : 0),
-                                      .damping = p->damp,
-                                      .upto = 0.15 };
+  SwageSecondOrderOptions options
+      = { .layer = context->layer,
+          .method = "quantease",
+          .factors = SWAGE_FACTOR_HESSIAN | (feedback ? SWAGE_FACTOR_INVERSE | SWAGE_FACTOR_FEEDBACK : 0),
+          .band = swage_columns_get_panel (in->n_in, BLOCK),
+          .damping = p->damp,
+          .upto = 0.15 };
   g_autoptr (SwageSecondOrder) s = swage_second_order_new (context->stats, in->n_in, &options, job, error);
   if (s == NULL)
     return NULL;
@@ -469,7 +473,7 @@ apply (const void *data, const SwageLinear *in, const SwageMethodContext *contex
                             context->layer, NULL, error);
   if (v.w == NULL)
     return NULL;
-  if (!init (&v, job, error) || (feedback && !begin_with_feedback (&v, s->u, job, error))
+  if (!init (&v, job, error) || (feedback && !begin_with_feedback (&v, s, job, error))
       || !run (&v, job, error))
     return NULL;
   swage_pool_run (v.rows, 4, keep_better, &v);
@@ -485,7 +489,7 @@ apply (const void *data, const SwageLinear *in, const SwageMethodContext *contex
 
 const SwageMethod swage_method_quantease = {
   .id = "quantease",
-  .version = 1,
+  .version = 2,
   .family = SWAGE_FAMILY_QUANTIZATION,
   .title = N_ ("QuantEase"),
   .summary

@@ -30,6 +30,8 @@
 #include "core/method/swage-int-grid.h"
 #include "core/method/swage-second-order.h"
 
+#define BLOCK 128 /* columns that corrections are passed on from together */
+
 /* Factors larger than this would cost more than what they are to save; a side that has none smaller (a prime)
  * is left as it is. */
 #define MAX_FACTOR 512
@@ -369,8 +371,8 @@ round_all (const QuipParams *p, Quip *v, float *w, const SwageSecondOrder *s, Sw
   SwageColumnSolve solve = { .w = w,
                              .rows = rows,
                              .n = n,
-                             .u = s->u,
-                             .block = 128,
+                             .second = s,
+                             .block = BLOCK,
                              .round = round_weight,
                              .user_data = v,
                              .from = 0.5,
@@ -415,13 +417,14 @@ apply (const void *data, const SwageLinear *in, const SwageMethodContext *contex
       else
         swage_transform_free (t);
     }
-  SwageSecondOrderOptions options
-      = { .layer = context->layer,
-          .method = "quip",
-          .factors = SWAGE_FACTOR_INVERSE | (p->passes > 0 ? SWAGE_FACTOR_HESSIAN : 0),
-          .damping = p->damp,
-          .from = 0.2,
-          .upto = 0.5 };
+  SwageSecondOrderOptions options = { .layer = context->layer,
+                                      .method = "quip",
+                                      .factors = SWAGE_FACTOR_INVERSE | SWAGE_FACTOR_FEEDBACK
+                                                 | (p->passes > 0 ? SWAGE_FACTOR_HESSIAN : 0),
+                                      .band = swage_columns_get_panel (n, BLOCK),
+                                      .damping = p->damp,
+                                      .from = 0.2,
+                                      .upto = 0.5 };
   g_autoptr (SwageSecondOrder) s = swage_second_order_new (stats, n, &options, job, error);
   if (s == NULL)
     return NULL;
@@ -439,7 +442,7 @@ apply (const void *data, const SwageLinear *in, const SwageMethodContext *contex
 
 const SwageMethod swage_method_quip = {
   .id = "quip",
-  .version = 1,
+  .version = 2,
   .family = SWAGE_FAMILY_QUANTIZATION,
   .title = N_ ("QuIP"),
   .summary

@@ -9,7 +9,8 @@
  *
  *   min over d, m, q of  Σ (w_i − (d·q_i + m))²
  *
- * That search is the type's own (kernels/type), so this file only walks over rows.
+ * That search is the type's own (kernels/type), so this file only walks over rows, or has the device do it
+ * that the layer will run on.
  *
  * --- This is the file to copy for a new method. From top to bottom: what the method does and where it comes
  * from; the struct of its parameters and one row for each; `cost`, which says without any numbers what the
@@ -21,6 +22,7 @@
 #include <glib/gi18n-lib.h>
 #include <inttypes.h>
 #include "core/base/swage-error.h"
+#include "core/method/swage-device-round.h"
 #include "core/method/swage-rows.h"
 
 /* What the user chooses. One plain struct; a plan stores names and text, never these bytes. */
@@ -202,8 +204,8 @@ get_limit (SwageType type)
 }
 
 static SwageWeight *
-round_weight (const SwageStorage *to, const SwageWeight *w, int pass, int n_passes, const char *layer,
-              SwageJob *job, GError **error)
+round_weight (const SwageStorage *to, const SwageWeight *w, int pass, int n_passes,
+              const SwageMethodContext *context, SwageJob *job, GError **error)
 {
   /* Already so: rounding once more could only move values. Files that are quantized keep their bytes. */
   if (w->type == to->type
@@ -212,14 +214,20 @@ round_weight (const SwageStorage *to, const SwageWeight *w, int pass, int n_pass
               && w->stat_group == 0)))
     return swage_weight_ref ((SwageWeight *)w);
 
-  if (!check_rows (to, w->cols, layer, error))
+  if (!check_rows (to, w->cols, context->layer, error))
     return NULL;
+
+  SwageDeviceRound there
+      = { .backend = context->backend, .to = *to, .pass = pass, .n_passes = n_passes, .job = job };
+  SwageWeight *rounded = NULL;
+  if (!swage_device_round (&there, w, &rounded, error) || rounded != NULL)
+    return rounded;
 
   g_autofree char *reason
       = g_strdup_printf (_ ("%s ends at %g; bf16 and f32 go further"), swage_type_get_info (to->type)->title,
                          (double)get_limit (to->type));
   SwageRowWalk walk = { .weight = w,
-                        .layer = layer,
+                        .layer = context->layer,
                         .limit = get_limit (to->type),
                         .limit_reason = reason,
                         .pass = pass,
@@ -267,17 +275,17 @@ apply (const void *data, const SwageLinear *in, const SwageMethodContext *contex
 
   if (in->weight != NULL)
     {
-      SwageWeight *weight = round_weight (&storage, in->weight, pass++, n_passes, context->layer, job, error);
+      SwageWeight *weight = round_weight (&storage, in->weight, pass++, n_passes, context, job, error);
       if (weight == NULL)
         return NULL;
       swage_linear_set_weight (out, weight);
     }
   if (in->a != NULL)
     {
-      g_autoptr (SwageWeight) a = round_weight (&storage, in->a, pass, n_passes, context->layer, job, error);
+      g_autoptr (SwageWeight) a = round_weight (&storage, in->a, pass, n_passes, context, job, error);
       if (a == NULL)
         return NULL;
-      SwageWeight *b = round_weight (&storage, in->b, pass + 1, n_passes, context->layer, job, error);
+      SwageWeight *b = round_weight (&storage, in->b, pass + 1, n_passes, context, job, error);
       if (b == NULL)
         return NULL;
       swage_linear_set_low_rank (out, g_steal_pointer (&a), b);

@@ -117,7 +117,7 @@ typedef struct
   SwageType float_type; /* of a weight that keeps it */
   int64_t rows, n;
   float *w;
-  const float *u;
+  const SwageSecondOrder *second;
   double *cost; /* by column: 1/U_jj², or next to nothing for dead channels */
   float *importance;
   /* the block at work: 1 for a weight that stays, rows × width */
@@ -190,7 +190,7 @@ look_ahead (const Pruning *v, int64_t row, int64_t c0, int64_t n, float *w, floa
   n = MIN (n, v->b1 - c0);
   for (int64_t i = 0; i < n; i++)
     {
-      const float *u = v->u + (c0 + i) * v->n + c0;
+      const float *u = v->second->u + (c0 + i) * v->second->u_stride + c0;
       if (m > 0 && i % m == 0)
         {
           double score[16];
@@ -321,27 +321,28 @@ apply (const void *data, const SwageLinear *in, const SwageMethodContext *contex
 {
   const SparsegptParams *p = data;
   bool joint = p->type == TYPE_INT;
+  SwagePattern pattern = swage_prune_get_pattern (p->pattern);
+  int multiple = MAX (1, pattern.of);
+  int64_t block = pattern.of > 0 ? 128 : MIN (p->block_size, in->n_in);
+
+  block = (block + multiple - 1) / multiple * multiple;
   SwageSecondOrderOptions options = { .layer = context->layer,
                                       .method = "sparsegpt",
-                                      .factors = SWAGE_FACTOR_INVERSE,
+                                      .factors = SWAGE_FACTOR_INVERSE | SWAGE_FACTOR_FEEDBACK,
+                                      .band = swage_columns_get_panel (in->n_in, block),
                                       .damping = p->damp,
                                       .upto = 0.5 };
   g_autoptr (SwageSecondOrder) s = swage_second_order_new (context->stats, in->n_in, &options, job, error);
   if (s == NULL)
     return NULL;
 
-  g_auto (Pruning) v = { .p = p,
-                         .pattern = swage_prune_get_pattern (p->pattern),
-                         .float_type = in->weight->type,
-                         .rows = in->n_out,
-                         .n = in->n_in,
-                         .u = s->u };
-  int multiple = MAX (1, v.pattern.of);
-  int64_t block = v.pattern.of > 0 ? 128 : MIN (p->block_size, v.n);
+  g_auto (Pruning) v = {
+    .p = p, .pattern = pattern, .float_type = in->weight->type, .rows = in->n_out, .n = in->n_in, .second = s
+  };
   SwageColumnSolve solve = { .rows = v.rows,
                              .n = v.n,
-                             .u = s->u,
-                             .block = (block + multiple - 1) / multiple * multiple,
+                             .second = s,
+                             .block = block,
                              .begin_block = begin_block,
                              .begin_span = begin_span,
                              .round = joint ? round_int : round_float,
@@ -367,7 +368,7 @@ apply (const void *data, const SwageLinear *in, const SwageMethodContext *contex
 
 const SwageMethod swage_method_sparsegpt = {
   .id = "sparsegpt",
-  .version = 1,
+  .version = 2,
   .family = SWAGE_FAMILY_PRUNING,
   .title = N_ ("SparseGPT"),
   .summary

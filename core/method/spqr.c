@@ -483,7 +483,8 @@ apply (const void *data, const SwageLinear *in, const SwageMethodContext *contex
   int64_t n_outliers = count_outliers (p, in->n_in * in->n_out);
   SwageSecondOrderOptions options = { .layer = context->layer,
                                       .method = "spqr",
-                                      .factors = SWAGE_FACTOR_INVERSE,
+                                      .factors = SWAGE_FACTOR_INVERSE | SWAGE_FACTOR_FEEDBACK,
+                                      .band = swage_columns_get_panel (in->n_in, BLOCK),
                                       .damping = p->damp,
                                       .act_order = p->act_order,
                                       .upto = 0.4 };
@@ -500,7 +501,7 @@ apply (const void *data, const SwageLinear *in, const SwageMethodContext *contex
   SwageColumnSolve solve = { .w = v.w,
                              .rows = v.rows,
                              .n = v.n,
-                             .u = s->u,
+                             .second = s,
                              .block = BLOCK,
                              .begins = v.begins,
                              .begin_block = begin_block,
@@ -527,7 +528,7 @@ apply (const void *data, const SwageLinear *in, const SwageMethodContext *contex
 
 const SwageMethod swage_method_spqr = {
   .id = "spqr",
-  .version = 1,
+  .version = 2,
   .family = SWAGE_FAMILY_QUANTIZATION,
   .title = N_ ("SpQR"),
   .summary

@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
  * A pass works on three lengths. Within a *span* of 16 columns corrections are made one by one; after a span
- * they go to the rest of the *block* as one product, after a block to the rest of the *panel*, after a panel
- * to everything to the right of it. A panel is what bounds the traffic: the whole weight is read and written
- * once a panel and not once a block.
+ * they go to the rest of the *block* as one product, after a block to the rest of the *panel*. What all
+ * earlier panels ask of a panel P comes at once when its turn comes, so that no weight is written twice, and
+ * from F and not from U, so that H need not be inverted: with E = W − Ŵ over the columns before P,
+ *
+ *   w_P ← w_P + (E·F_P)·F_PP⁻¹,     F_PP⁻¹ = diag (R_PP)·U_PP
+ *
+ * (E·F_P is what column j asks for when columns of P before it were rounded as well; the inverse turns it
+ * into what is best when none is.)
  *
  * Descent keeps the gradient G = (W − Ŵ)·H beside Ŵ: a change δ of column i takes δ·H_i from it. Slices of
  * rows go through all passes by themselves.
@@ -20,6 +25,8 @@
 
 #define SPAN 16
 #define PANEL 512
+/* Columns of a panel that a product with a triangle is made for together. */
+#define STRIPE 128
 /* Rows of one matrix product: enough for BLAS to be fast, few enough to share out. */
 #define PRODUCT_ROWS 256
 /* The columns of one, so that a cancelled job need not wait. */
@@ -55,9 +62,17 @@ typedef struct
   const SwageBlas *blas;
   float *e; /* rows × panel */
   int64_t e_stride;
+  float *all;     /* rows × n: w − ŵ of the panels before; the weight as it was, in the panel at work */
+  float *inverse; /* F_PP⁻¹, a dense panel × panel */
+  int64_t before; /* where the last panel began */
   int64_t p0, p1, b0, b1; /* the panel and the block at work */
-  int64_t n_tiles;        /* of columns, after a panel */
 } Solving;
+
+static const float *
+get_u (const SwageColumnSolve *s, int64_t i, int64_t j)
+{
+  return s->second->u + i * s->second->u_stride + j;
+}
 
 static void
 round_span (const SwageColumnSolve *s, int64_t row, int64_t c0, int64_t c1, float *e)
@@ -66,7 +81,7 @@ round_span (const SwageColumnSolve *s, int64_t row, int64_t c0, int64_t c1, floa
 
   for (int64_t i = c0; i < c1; i++)
     {
-      const float *u = s->u + i * s->n;
+      const float *u = get_u (s, i, 0);
       float old = w[i], value = s->round (row, i, old, s->user_data), error = (old - value) / u[i];
       w[i] = value;
       e[i - c0] = error;
@@ -100,36 +115,60 @@ solve_block (int64_t begin, int64_t end, int worker, void *user_data)
           for (int64_t r = r0; r < r1; r++)
             round_span (s, r, c0, next, e + (r - r0) * v->e_stride + c0 - v->p0);
           product (v->blas, r1 - r0, v->b1 - next, next - c0, -1, e + c0 - v->p0, v->e_stride,
-                   s->u + c0 * s->n + next, s->n, 1, w + next, s->n);
+                   get_u (s, c0, next), s->second->u_stride, 1, w + next, s->n);
         }
       product (v->blas, r1 - r0, v->p1 - v->b1, v->b1 - v->b0, -1, e + v->b0 - v->p0, v->e_stride,
-               s->u + v->b0 * s->n + v->b1, s->n, 1, w + v->b1, s->n);
+               get_u (s, v->b0, v->b1), s->second->u_stride, 1, w + v->b1, s->n);
+    }
+}
+
+/* What all panels before ask of the panel. Slices are of PRODUCT_ROWS rows. */
+static void
+begin_panel (int64_t begin, int64_t end, int worker, void *user_data)
+{
+  const Solving *v = user_data;
+  const SwageColumnSolve *s = v->s;
+  const int64_t n = s->n, width = v->p1 - v->p0;
+
+  for (int64_t slice = begin; slice < end; slice++)
+    {
+      int64_t r0 = slice * PRODUCT_ROWS, rows = MIN (PRODUCT_ROWS, s->rows - r0);
+      float *w = s->w + r0 * n, *all = v->all + r0 * n, *y = v->e + r0 * v->e_stride;
+      if (swage_job_is_cancelled (s->job))
+        return;
+      for (int64_t r = 0; r < rows; r++)
+        {
+          for (int64_t j = v->before; j < v->p0; j++)
+            all[r * n + j] -= w[r * n + j];
+          memcpy (all + r * n + v->p0, w + r * n + v->p0, (size_t)width * sizeof (float));
+        }
+      product (v->blas, rows, width, v->p0, 1, all, n, s->second->f + v->p0, n, 0, y, v->e_stride);
+      for (int64_t c = 0; c < width && v->p0 > 0; c += STRIPE)
+        product (v->blas, rows, MIN (STRIPE, width - c), MIN (c + STRIPE, width), 1, y, v->e_stride,
+                 v->inverse + c, v->e_stride, 1, w + v->p0 + c, n);
     }
 }
 
 static void
-correct_rest (int64_t begin, int64_t end, int worker, void *user_data)
+fill_inverse (const Solving *v)
 {
-  const Solving *v = user_data;
-  const SwageColumnSolve *s = v->s;
+  int64_t width = v->p1 - v->p0;
 
-  for (int64_t t = begin; t < end; t++)
+  for (int64_t i = 0; i < width; i++)
     {
-      int64_t r0 = t / v->n_tiles * PRODUCT_ROWS, c0 = v->p1 + t % v->n_tiles * PRODUCT_COLS;
-      int64_t rows = MIN (PRODUCT_ROWS, s->rows - r0), cols = MIN (PRODUCT_COLS, s->n - c0);
-      if (swage_job_is_cancelled (s->job))
-        return;
-      product (v->blas, rows, cols, v->p1 - v->p0, -1, v->e + r0 * v->e_stride, v->e_stride,
-               s->u + v->p0 * s->n + c0, s->n, 1, s->w + r0 * s->n + c0, s->n);
+      float *row = v->inverse + i * v->e_stride;
+      const float *u = get_u (v->s, v->p0 + i, v->p0), pivot = (float)v->s->second->pivot[v->p0 + i];
+      for (int64_t j = 0; j < width; j++)
+        row[j] = j < i ? 0 : pivot * u[j];
     }
 }
 
-/* Corrections still to come, as a share of all: what remains is a triangle. */
+/* What all panels before have asked for so far, as a share of all: a triangle that grows. */
 static double
 share_done (const Solving *v, int64_t column)
 {
-  double left = 1 - (double)column / (double)v->s->n;
-  return v->s->from + (v->s->upto - v->s->from) * (1 - left * left);
+  double done = (double)column / (double)v->s->n;
+  return v->s->from + (v->s->upto - v->s->from) * done * done;
 }
 
 /* Where what begins at `from` had best end, `limit` at most: before a group. */
@@ -150,6 +189,10 @@ solve_panel (Solving *v, int64_t block, GError **error)
   const SwageColumnSolve *s = v->s;
   int64_t n_slices = (s->rows + SWAGE_COLUMN_ROWS - 1) / SWAGE_COLUMN_ROWS;
 
+  if (v->p0 > 0)
+    fill_inverse (v);
+  swage_pool_run ((s->rows + PRODUCT_ROWS - 1) / PRODUCT_ROWS, 1, begin_panel, v);
+  v->before = v->p0;
   for (v->b0 = v->p0; v->b0 < v->p1; v->b0 = v->b1)
     {
       v->b1 = find_cut (v, v->b0, MIN (v->p1, v->b0 + block));
@@ -159,29 +202,38 @@ solve_panel (Solving *v, int64_t block, GError **error)
       if (!swage_job_step (s->job, share_done (v, v->b0), 1, error))
         return false;
     }
-  v->n_tiles = (s->n - v->p1 + PRODUCT_COLS - 1) / PRODUCT_COLS;
-  swage_pool_run ((s->rows + PRODUCT_ROWS - 1) / PRODUCT_ROWS * v->n_tiles, 1, correct_rest, v);
   return swage_job_step (s->job, share_done (v, v->p1), 1, error);
+}
+
+int64_t
+swage_columns_get_panel (int64_t n, int64_t block)
+{
+  block = MAX (1, block);
+  return MIN (n, (PANEL + block - 1) / block * block);
 }
 
 bool
 swage_columns_solve (const SwageColumnSolve *s, GError **error)
 {
   Solving v = { .s = s, .blas = get_blas (error) };
-  int64_t block = MAX (1, s->block), panel = (PANEL + block - 1) / block * block;
+  int64_t block = MAX (1, s->block), panel = swage_columns_get_panel (s->n, block);
   bool good = true;
 
   if (v.blas == NULL)
     return false;
-  panel = MIN (panel, s->n);
   v.e_stride = panel;
   v.e = g_malloc_n ((gsize)s->rows, (gsize)panel * sizeof (float));
+  v.all = g_malloc_n ((gsize)s->rows, (gsize)s->n * sizeof (float));
+  if (panel < s->n)
+    v.inverse = g_malloc_n ((gsize)panel, (gsize)panel * sizeof (float));
   for (v.p0 = 0; good && v.p0 < s->n; v.p0 = v.p1)
     {
       v.p1 = find_cut (&v, v.p0, MIN (s->n, v.p0 + panel));
       good = solve_panel (&v, block, error);
     }
   g_free (v.e);
+  g_free (v.all);
+  g_free (v.inverse);
   return good;
 }
 

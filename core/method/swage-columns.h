@@ -9,7 +9,8 @@
  *             for by the columns that follow: w_j −= e·U_ij for all j > i, e = (w_i − ŵ_i)/U_ii (OBS, GPTQ,
  *             SparseGPT; the same as QuIP's LDLQ). So all columns to the right are at any time what would be
  *             best if nothing more was rounded, which is what masks and scales should be chosen for. Columns
- *             far away get their corrections late, many at once, as matrix products.
+ *             far away get their corrections late, many at once, as matrix products, and these from the
+ *             feedback factor F, which says the same.
  *   descend   passes of cyclic coordinate descent on tr (W − Ŵ)·H·(W − Ŵ)ᵀ: column j becomes the rounded
  *             value of ŵ_j + [(w − ŵ)·H]_j / H_jj (QuantEase; QuIP's greedy passes).
  */
@@ -17,6 +18,7 @@
 
 #include "core/base/swage-job.h"
 #include "core/linear/swage-weight.h"
+#include "core/method/swage-second-order.h"
 
 /* The value that replaces `w` in (row, column). Called from several threads. */
 typedef float (*SwageColumnRound) (int64_t row, int64_t column, float w, void *user_data);
@@ -30,8 +32,9 @@ typedef struct
 {
   float *w; /* rows × n: in, the weight; out, what it became */
   int64_t rows, n;
-  const float *u; /* n × n: SWAGE_FACTOR_INVERSE */
-  int64_t block;  /* columns of a block, >= 1 */
+  /* with SWAGE_FACTOR_FEEDBACK and SWAGE_FACTOR_INVERSE, whose band is swage_columns_get_panel () at least */
+  const SwageSecondOrder *second;
+  int64_t block; /* columns of a block, >= 1 */
   /* n flags, or NULL: a group of columns begins here, so a span must, and a block and a panel where they can:
    * all of a group's columns are up to date when its first span begins. */
   const uint8_t *begins;
@@ -45,6 +48,8 @@ typedef struct
 
 /* Slices are of this many rows, or the last of fewer: spans see whole slices. */
 #define SWAGE_COLUMN_ROWS 64
+/* The columns that see each other through U when blocks are of `block` columns. */
+int64_t swage_columns_get_panel (int64_t n, int64_t block);
 /* FALSE with CANCELLED, or UNSUPPORTED without BLAS. */
 bool swage_columns_solve (const SwageColumnSolve *solve, GError **error);
 

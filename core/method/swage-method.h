@@ -7,6 +7,7 @@
 #pragma once
 
 #include "core/base/swage-job.h"
+#include "core/engine/swage-backend.h"
 #include "core/linear/swage-linear-spec.h"
 #include "core/model/swage-model.h"
 #include "core/stats/swage-stats.h"
@@ -105,6 +106,9 @@ typedef struct
   /* n_in numbers: channels of one number must be transformed alike, because one channel of what comes before
    * makes them (values that several heads share). NULL: every channel is free. */
   const int32_t *tied;
+  /* What the layer will run on. A method may work there, and where that fails it works on the CPU, with the same
+   * result. NULL: the CPU. */
+  SwageBackend *backend;
 } SwageMethodContext;
 
 typedef struct

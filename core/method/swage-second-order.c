@@ -5,9 +5,15 @@
  * factorization (and one triangular inverse for U) where inverting H and factoring the inverse takes three
  * times the work and loses digits twice.
  *
- * The lower triangle is held in tiles of TILE × TILE doubles. Tile column k is factored by LAPACK, the tiles
- * below it are multiplied by the inverse of that factor, and all tiles to the right are updated, each by one
- * dgemm on the pool. What a tile's numbers are added from, and in which order, follows from n alone.
+ * The lower triangle is held in square tiles. Tile column k is factored by LAPACK, the tiles below it are
+ * multiplied by the inverse of that factor, and all tiles to the right are updated, each by one matrix
+ * product on the pool. What a tile's numbers are added from, and in which order, follows from n alone.
+ *
+ * Large matrices are first tried in single precision, which takes half the time and memory; diagonal tiles
+ * are factored and inverted in double all the same. The factor of a Cholesky factorization is exact for a
+ * matrix that is off by a modest multiple of ε·√(h_ii·h_jj) (Higham, Accuracy and Stability of Numerical
+ * Algorithms, theorem 10.3), so what counts is how small a pivot becomes beside its own diagonal element:
+ * where one falls below SINGLE_PIVOT, all is done over in double.
  */
 #include "core/method/swage-second-order.h"
 
@@ -20,7 +26,15 @@
 #include "core/base/swage-error.h"
 #include "core/base/swage-pool.h"
 
-#define TILE 256
+/* The width of a tile: products of floats need larger ones for the same speed. */
+#define TILE_DOUBLE 256
+#define TILE_SINGLE 512
+/* From this many channels on. */
+#define SINGLE_FROM 1024
+/* Pivots smaller than this share of their diagonal element have lost too many of a float's 24 bits; those
+ * smaller than this share of the mean are near its range. */
+#define SINGLE_PIVOT 1e-4
+#define SINGLE_RANGE 1e-20
 
 /* Sums in float leave noise of some 1e-7 of a channel's own moment; what a factorization finds below that is
  * noise. */
@@ -35,25 +49,62 @@ typedef struct
   double factor;   /* 2/tokens */
   double added;    /* to the diagonal */
   const SwageSecondOrder *s;
-  double *tiles;    /* lower block triangle of L; tile (i, j) column-major */
-  double *inverses; /* of the diagonal tiles */
-  double *scratch;  /* one tile per worker */
+  bool single;      /* tiles are of floats, and of the matrix in units of its mean diagonal */
+  double unit;      /* what the tiles' matrix has been divided by */
+  int64_t tile;     /* rows and columns of a tile */
+  gsize tile_bytes; /* of one */
+  char *tiles;      /* lower block triangle of L; tile (i, j) column-major */
+  char *inverses;   /* of the diagonal tiles */
+  char *scratch;    /* one tile per worker */
+  double *diagonal; /* the diagonal tile at work and its inverse */
   int64_t k;        /* tile column at work */
-  float *u;         /* where the inverse goes */
-  double **columns; /* scratch per worker: a tile column of L⁻¹ */
+  int64_t band;     /* of the inverse */
+  int64_t reach;    /* tiles below the diagonal that it touches */
+  char **columns;   /* scratch per worker: a tile column of L⁻¹ */
   SwageJob *job;
 } Factoring;
 
-static double *
+static void *
 get_tile (const Factoring *f, int64_t i, int64_t j)
 {
-  return f->tiles + (i * (i + 1) / 2 + j) * TILE * TILE;
+  return f->tiles + (gsize)(i * (i + 1) / 2 + j) * f->tile_bytes;
+}
+
+static void *
+get_inverse (const Factoring *f, int64_t i)
+{
+  return f->inverses + (gsize)i * f->tile_bytes;
 }
 
 static int
 tile_size (const Factoring *f, int64_t i)
 {
-  return (int)MIN (TILE, f->n - i * TILE);
+  return (int)MIN (f->tile, f->n - i * f->tile);
+}
+
+static double
+get_number (const Factoring *f, const void *tile, int64_t at)
+{
+  return f->single ? (double)((const float *)tile)[at] : ((const double *)tile)[at];
+}
+
+/* c ← alpha·a·op (b) + beta·c for tiles a: m × k, c: m × n */
+static void
+multiply (const Factoring *f, const char *op_b, int m, int n, int k, int alpha, const void *a, const void *b,
+          int beta, void *c)
+{
+  const int stride = (int)f->tile;
+
+  if (f->single)
+    {
+      const float x = (float)alpha, y = (float)beta;
+      f->blas->sgemm ("N", op_b, &m, &n, &k, &x, a, &stride, b, &stride, &y, c, &stride);
+    }
+  else
+    {
+      const double x = alpha, y = beta;
+      f->blas->dgemm ("N", op_b, &m, &n, &k, &x, a, &stride, b, &stride, &y, c, &stride);
+    }
 }
 
 /* H_ab by position, scaled and damped. */
@@ -77,27 +128,33 @@ load_tiles (int64_t begin, int64_t end, int worker, void *user_data)
   for (int64_t i = begin; i < end; i++)
     for (int64_t j = 0; j <= i && !swage_job_is_cancelled (f->job); j++)
       {
-        double *tile = get_tile (f, i, j);
+        void *tile = get_tile (f, i, j);
         for (int r = 0; r < tile_size (f, i); r++)
           for (int c = 0; c < tile_size (f, j); c++)
-            tile[c * TILE + r] = get_moment (f, f->n - 1 - (i * TILE + r), f->n - 1 - (j * TILE + c));
+            {
+              double h = get_moment (f, f->n - 1 - (i * f->tile + r), f->n - 1 - (j * f->tile + c));
+              if (f->single)
+                ((float *)tile)[c * f->tile + r] = (float)(h / f->unit);
+              else
+                ((double *)tile)[c * f->tile + r] = h;
+            }
       }
 }
 
-/* inverse ← L⁻¹ of the n × n lower triangle `l`, column-major with a stride of TILE. */
+/* inverse ← L⁻¹ of the n × n lower triangle `l`, both column-major with the stride of a tile. */
 static void
-invert_lower (const double *l, int n, double *inverse)
+invert_lower (const double *l, int n, int64_t stride, double *inverse)
 {
-  memset (inverse, 0, TILE * TILE * sizeof (double));
+  memset (inverse, 0, (size_t)(stride * stride) * sizeof (double));
   for (int c = 0; c < n; c++)
     {
-      double *x = inverse + c * TILE;
+      double *x = inverse + c * stride;
       x[c] = 1;
       for (int k = c; k < n; k++)
         {
-          double v = x[k] /= l[k * TILE + k];
+          double v = x[k] /= l[k * stride + k];
           for (int r = k + 1; r < n; r++)
-            x[r] -= l[k * TILE + r] * v;
+            x[r] -= l[k * stride + r] * v;
         }
     }
 }
@@ -107,18 +164,16 @@ static void
 solve_tiles (int64_t begin, int64_t end, int worker, void *user_data)
 {
   const Factoring *f = user_data;
-  const int nk = tile_size (f, f->k), stride = TILE;
-  const double one = 1, zero = 0;
-  double *product = f->scratch + (int64_t)worker * TILE * TILE;
+  const int nk = tile_size (f, f->k);
+  char *product = f->scratch + (gsize)worker * f->tile_bytes;
 
   for (int64_t i = f->k + 1 + begin; i < f->k + 1 + end; i++)
     {
-      const int ni = tile_size (f, i);
       if (swage_job_is_cancelled (f->job))
         return;
-      f->blas->dgemm ("N", "T", &ni, &nk, &nk, &one, get_tile (f, i, f->k), &stride,
-                      f->inverses + f->k * TILE * TILE, &stride, &zero, product, &stride);
-      memcpy (get_tile (f, i, f->k), product, TILE * TILE * sizeof (double));
+      multiply (f, "T", tile_size (f, i), nk, nk, 1, get_tile (f, i, f->k), get_inverse (f, f->k), 0,
+                product);
+      memcpy (get_tile (f, i, f->k), product, f->tile_bytes);
     }
 }
 
@@ -127,8 +182,6 @@ static void
 update_tiles (int64_t begin, int64_t end, int worker, void *user_data)
 {
   const Factoring *f = user_data;
-  const int nk = tile_size (f, f->k), stride = TILE;
-  const double one = 1, minus = -1;
 
   for (int64_t t = begin; t < end; t++)
     {
@@ -138,11 +191,10 @@ update_tiles (int64_t begin, int64_t end, int worker, void *user_data)
       while ((i + 1) * (i + 2) / 2 <= t)
         i++;
       int64_t row = f->k + 1 + i, column = f->k + 1 + t - i * (i + 1) / 2;
-      const int ni = tile_size (f, row), nj = tile_size (f, column);
       if (swage_job_is_cancelled (f->job))
         return;
-      f->blas->dgemm ("N", "T", &ni, &nj, &nk, &minus, get_tile (f, row, f->k), &stride,
-                      get_tile (f, column, f->k), &stride, &one, get_tile (f, row, column), &stride);
+      multiply (f, "T", tile_size (f, row), tile_size (f, column), tile_size (f, f->k), -1,
+                get_tile (f, row, f->k), get_tile (f, column, f->k), 1, get_tile (f, row, column));
     }
 }
 
@@ -150,21 +202,31 @@ update_tiles (int64_t begin, int64_t end, int worker, void *user_data)
 static bool
 factor_diagonal (const Factoring *f)
 {
-  double *tile = get_tile (f, f->k, f->k);
-  const int n = tile_size (f, f->k), stride = TILE;
+  void *tile = get_tile (f, f->k, f->k), *inverse = get_inverse (f, f->k);
+  double *l = f->single ? f->diagonal : tile, *l_inverse = f->single ? l + f->tile * f->tile : inverse;
+  const int n = tile_size (f, f->k), stride = (int)f->tile;
   int info = 0;
 
-  f->blas->dpotrf ("L", &n, tile, &stride, &info);
+  for (int64_t i = 0; f->single && i < f->tile * f->tile; i++)
+    l[i] = (double)((float *)tile)[i];
+  f->blas->dpotrf ("L", &n, l, &stride, &info);
   if (info != 0)
     return false;
   for (int r = 0; r < n; r++)
     {
-      int64_t a = f->n - 1 - (f->k * TILE + r);
-      double square = tile[r * TILE + r] * tile[r * TILE + r];
-      if (!(square >= PIVOT_NOISE * MIN (get_moment (f, a, a), 100 * f->s->mean)))
+      int64_t a = f->n - 1 - (f->k * f->tile + r);
+      double square = l[r * f->tile + r] * l[r * f->tile + r], moment = get_moment (f, a, a) / f->unit;
+      double least = f->single ? MAX (SINGLE_PIVOT * moment, SINGLE_RANGE)
+                               : PIVOT_NOISE * MIN (moment, 100 * f->s->mean);
+      if (!(square >= least))
         return false;
     }
-  invert_lower (tile, n, f->inverses + f->k * TILE * TILE);
+  invert_lower (l, n, f->tile, l_inverse);
+  for (int64_t i = 0; f->single && i < f->tile * f->tile; i++)
+    {
+      ((float *)tile)[i] = (float)l[i];
+      ((float *)inverse)[i] = (float)l_inverse[i];
+    }
   return true;
 }
 
@@ -186,21 +248,23 @@ factor (Factoring *f, double from, double upto, GError **error)
   return swage_job_step (f->job, upto, 1, error);
 }
 
-/* Row-major n × n at `out`, by position: element (i, j), i <= j, of J·X·J for the tile (row, column) of a
- * lower X. */
+/* Row-major at `out`, by position: element (i, j), i <= j < i + band, of J·X·J for the tile (row, column) of
+ * a lower X, times `factor` and, with `divide`, by one over element j of that. */
 static void
-put_reversed (const Factoring *f, float *out, int64_t row, int64_t column, const double *tile,
-              const double *divide)
+put_reversed (const Factoring *f, float *out, int64_t stride, int64_t band, int64_t row, int64_t column,
+              const void *tile, double factor, const double *divide)
 {
   const int ni = tile_size (f, row), nj = tile_size (f, column);
 
   for (int r = 0; r < ni; r++)
     {
-      int64_t i = f->n - 1 - (row * TILE + r);
+      int64_t i = f->n - 1 - (row * f->tile + r);
       for (int c = 0; c < nj && (row != column || c <= r); c++)
         {
-          int64_t j = f->n - 1 - (column * TILE + c);
-          out[i * f->n + j] = (float)(divide != NULL ? tile[c * TILE + r] / divide[j] : tile[c * TILE + r]);
+          int64_t j = f->n - 1 - (column * f->tile + c);
+          double x = get_number (f, tile, c * f->tile + r) * factor;
+          if (j - i < band)
+            out[i * stride + j] = (float)(divide != NULL ? x / divide[j] : x);
         }
     }
 }
@@ -212,7 +276,7 @@ put_feedback (int64_t begin, int64_t end, int worker, void *user_data)
 
   for (int64_t i = begin; i < end; i++)
     for (int64_t j = 0; j <= i; j++)
-      put_reversed (f, f->s->f, i, j, get_tile (f, i, j), f->s->pivot);
+      put_reversed (f, f->s->f, f->n, f->n, i, j, get_tile (f, i, j), sqrt (f->unit), f->s->pivot);
 }
 
 /* Tile columns of M = L⁻¹ from M_ij = −M_ii · Σ_{j<=k<i} L_ik · M_kj, each in one go. */
@@ -220,33 +284,49 @@ static void
 invert_columns (int64_t begin, int64_t end, int worker, void *user_data)
 {
   const Factoring *f = user_data;
-  const int stride = TILE;
-  const double one = 1, zero = 0, minus = -1;
+  const SwageSecondOrder *s = f->s;
+  const double factor = 1 / sqrt (f->unit);
 
   if (f->columns[worker] == NULL)
-    f->columns[worker] = g_new (double, (gsize)((f->n_tiles + 1) * TILE * TILE));
-  double *column = f->columns[worker], *sum = column + f->n_tiles * TILE * TILE;
+    f->columns[worker] = g_malloc_n ((gsize)f->reach + 2, f->tile_bytes);
+  char *column = f->columns[worker], *sum = column + (gsize)(f->reach + 1) * f->tile_bytes;
   for (int64_t j = begin; j < end; j++)
     {
       const int nj = tile_size (f, j);
-      memcpy (column + j * TILE * TILE, f->inverses + j * TILE * TILE, TILE * TILE * sizeof (double));
-      put_reversed (f, f->u, j, j, column + j * TILE * TILE, NULL);
-      for (int64_t i = j + 1; i < f->n_tiles; i++)
+      memcpy (column, get_inverse (f, j), f->tile_bytes);
+      put_reversed (f, s->u, s->u_stride, f->band, j, j, column, factor, NULL);
+      for (int64_t i = j + 1; i < f->n_tiles && i <= j + f->reach; i++)
         {
           const int ni = tile_size (f, i);
+          char *to = column + (gsize)(i - j) * f->tile_bytes;
           if (swage_job_is_cancelled (f->job))
             return;
           for (int64_t k = j; k < i; k++)
-            {
-              const int nk = tile_size (f, k);
-              f->blas->dgemm ("N", "N", &ni, &nj, &nk, &one, get_tile (f, i, k), &stride,
-                              column + k * TILE * TILE, &stride, k == j ? &zero : &one, sum, &stride);
-            }
-          f->blas->dgemm ("N", "N", &ni, &nj, &ni, &minus, f->inverses + i * TILE * TILE, &stride, sum,
-                          &stride, &zero, column + i * TILE * TILE, &stride);
-          put_reversed (f, f->u, i, j, column + i * TILE * TILE, NULL);
+            multiply (f, "N", ni, nj, tile_size (f, k), 1, get_tile (f, i, k),
+                      column + (gsize)(k - j) * f->tile_bytes, k > j, sum);
+          multiply (f, "N", ni, nj, ni, -1, get_inverse (f, i), sum, 0, to);
+          put_reversed (f, s->u, s->u_stride, f->band, i, j, to, factor, NULL);
         }
     }
+}
+
+/* U, or the band of it that is asked for: a band has its rows one after the other, each from the diagonal on,
+ * which is a matrix with a stride shorter by one. */
+static void
+make_inverse (Factoring *f, SwageSecondOrder *s)
+{
+  int n_workers = swage_pool_get_threads ();
+  bool all = f->band <= 0 || f->band >= s->n;
+
+  f->band = all ? s->n : MAX (f->band, 2);
+  f->reach = MIN (f->n_tiles - 1, (f->band - 2 + f->tile) / f->tile);
+  s->u_stride = all ? s->n : f->band - 1;
+  s->u = g_malloc0_n ((gsize)s->n, (gsize)f->band * sizeof (float));
+  f->columns = g_new0 (char *, (gsize)n_workers);
+  swage_pool_run (f->n_tiles, 1, invert_columns, f);
+  for (int i = 0; i < n_workers; i++)
+    g_free (f->columns[i]);
+  g_free (f->columns);
 }
 
 static void
@@ -391,22 +471,15 @@ make_factors (Factoring *f, SwageSecondOrder *s, SwageFactors factors, GError **
 {
   for (int64_t i = 0; i < f->n_tiles; i++)
     for (int r = 0; r < tile_size (f, i); r++)
-      s->pivot[f->n - 1 - (i * TILE + r)] = get_tile (f, i, i)[r * TILE + r];
+      s->pivot[f->n - 1 - (i * f->tile + r)]
+          = sqrt (f->unit) * get_number (f, get_tile (f, i, i), r * f->tile + r);
   if (factors & SWAGE_FACTOR_FEEDBACK)
     {
       s->f = g_malloc0_n ((gsize)s->n, (gsize)s->n * sizeof (float));
       swage_pool_run (f->n_tiles, 1, put_feedback, f);
     }
   if (factors & SWAGE_FACTOR_INVERSE)
-    {
-      int n_workers = swage_pool_get_threads ();
-      f->u = s->u = g_malloc0_n ((gsize)s->n, (gsize)s->n * sizeof (float));
-      f->columns = g_new0 (double *, (gsize)n_workers);
-      swage_pool_run (f->n_tiles, 1, invert_columns, f);
-      for (int i = 0; i < n_workers; i++)
-        g_free (f->columns[i]);
-      g_free (f->columns);
-    }
+    make_inverse (f, s);
   if (factors & SWAGE_FACTOR_HESSIAN)
     {
       s->h = g_malloc_n ((gsize)s->n, (gsize)s->n * sizeof (float));
@@ -415,18 +488,43 @@ make_factors (Factoring *f, SwageSecondOrder *s, SwageFactors factors, GError **
   return !swage_job_is_cancelled (f->job) || swage_job_step (f->job, 0, 1, error);
 }
 
+static void
+clear_tiles (Factoring *f)
+{
+  g_clear_pointer (&f->tiles, g_free);
+  g_clear_pointer (&f->inverses, g_free);
+  g_clear_pointer (&f->scratch, g_free);
+  g_clear_pointer (&f->diagonal, g_free);
+}
+
+static void
+init_tiles (Factoring *f, bool single)
+{
+  f->single = single;
+  f->unit = single ? f->s->mean : 1;
+  f->tile = single ? TILE_SINGLE : TILE_DOUBLE;
+  f->tile_bytes = (gsize)(f->tile * f->tile) * (single ? sizeof (float) : sizeof (double));
+  f->n_tiles = (f->n + f->tile - 1) / f->tile;
+  f->tiles = g_malloc_n ((gsize)(f->n_tiles * (f->n_tiles + 1) / 2), f->tile_bytes);
+  f->inverses = g_malloc_n ((gsize)f->n_tiles, f->tile_bytes);
+  f->scratch = g_malloc_n ((gsize)swage_pool_get_threads (), f->tile_bytes);
+  if (single)
+    f->diagonal = g_new (double, (gsize)(2 * f->tile * f->tile));
+}
+
 static bool
 run_factoring (const SwageActStats *stats, SwageSecondOrder *s, const SwageSecondOrderOptions *options,
                SwageJob *job, GError **error)
 {
   double from = options->from, upto = options->upto > 0 ? options->upto : 1;
-  double middle = options->factors & SWAGE_FACTOR_INVERSE ? from + (upto - from) / 2 : upto;
+  double middle
+      = (options->factors & SWAGE_FACTOR_INVERSE) && options->band == 0 ? from + (upto - from) / 2 : upto;
   Factoring f = { .blas = swage_blas_get (),
                   .n = s->n,
-                  .n_tiles = (s->n + TILE - 1) / TILE,
                   .h = stats->hessian,
                   .factor = 2 / (double)stats->n_tokens,
                   .s = s,
+                  .band = options->band,
                   .job = job };
   bool good = false;
 
@@ -437,11 +535,9 @@ run_factoring (const SwageActStats *stats, SwageSecondOrder *s, const SwageSecon
           _ ("This needs OpenBLAS, which is not installed; on Debian: apt install libopenblas0."));
       return false;
     }
-  f.tiles = g_malloc_n ((gsize)(f.n_tiles * (f.n_tiles + 1) / 2), TILE * TILE * sizeof (double));
-  f.inverses = g_malloc_n ((gsize)f.n_tiles, TILE * TILE * sizeof (double));
-  f.scratch = g_malloc_n ((gsize)swage_pool_get_threads (), TILE * TILE * sizeof (double));
+  init_tiles (&f, s->n >= SINGLE_FROM);
   /* ends: at a damping of 1 and more the matrix is far from singular whatever it holds */
-  for (int attempt = 0; attempt < 16; attempt++)
+  for (int attempt = 0; attempt < 17; attempt++)
     {
       g_autoptr (GError) cancelled = NULL;
       f.added = s->damping * s->mean;
@@ -453,16 +549,20 @@ run_factoring (const SwageActStats *stats, SwageSecondOrder *s, const SwageSecon
           g_propagate_error (error, g_steal_pointer (&cancelled));
           break;
         }
+      if (f.single)
+        {
+          clear_tiles (&f);
+          init_tiles (&f, false);
+          continue;
+        }
       s->damping = MAX (MIN_DAMPING, 10 * s->damping);
-      if (attempt == 15)
+      if (attempt == 16)
         g_set_error (error, SWAGE_ERROR, SWAGE_ERROR_NUMERIC,
                      _ ("%s: the second moments of the inputs cannot be factored whatever the damping."),
                      options->layer);
     }
   good = good && make_factors (&f, s, options->factors, error) && swage_job_step (job, upto, 1, error);
-  g_free (f.tiles);
-  g_free (f.inverses);
-  g_free (f.scratch);
+  clear_tiles (&f);
   return good;
 }
 

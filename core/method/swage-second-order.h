@@ -15,8 +15,13 @@
  * Column j is best rounded at w_j + Σ_{i<j} (w_i − ŵ_i)·F_ij, and the error of the row is then Σ_j
  * D_j·(rounding error of j)². The same numbers as with U, without inverting anything.
  *
- * Both come from one Cholesky factorization in double, blocked, on the worker pool; the same bits for any
- * number of threads. Everything is indexed by position in the working order unless it says "by column".
+ * Most solvers need U near the diagonal alone, and F for what is far off: with `band` set, only the elements
+ * with j − i < band are computed, in a small part of the time and memory. A diagonal block of U is the
+ * inverse of that block of R.
+ *
+ * Both come from one Cholesky factorization blocked, on the worker pool, in single precision for large
+ * matrices that allow it and else in double; the same bits for any number of threads. Everything is indexed
+ * by position in the working order unless it says "by column".
  */
 #pragma once
 
@@ -36,6 +41,7 @@ typedef struct
   const char *layer;    /* for messages */
   const char *method;   /* id, for messages */
   SwageFactors factors; /* which arrays are wanted */
+  int64_t band;         /* of the inverse: elements with j − i < band; 0: all */
   double damping;       /* share of the mean diagonal that is added to the diagonal, >= 0 */
   bool act_order;       /* columns by falling diagonal (equal ones by index) instead of left to right */
   const int32_t
@@ -53,13 +59,14 @@ typedef struct
    * the mean diagonal, the rest of its row 0), which makes every method treat it by plain rounding. */
   bool *dead; /* by column */
   int64_t n_dead;
-  double mean;    /* mean diagonal of the channels that are not dead; 1 when all are */
-  double damping; /* the share that was added in the end: more than was asked for when H was not positive
-                     definite */
-  double *pivot;  /* R_ii > 0; 1/R_ii is U_ii, R_ii² is D_i */
-  float *u;       /* n × n or NULL */
-  float *f;       /* n × n or NULL */
-  float *h;       /* n × n (both triangles) or NULL */
+  double mean;      /* mean diagonal of the channels that are not dead; 1 when all are */
+  double damping;   /* the share that was added in the end: more than was asked for when H was not positive
+                       definite */
+  double *pivot;    /* R_ii > 0; 1/R_ii is U_ii, R_ii² is D_i */
+  float *u;         /* element (i, j) at u[i·u_stride + j], defined for i <= j < i + band; or NULL */
+  int64_t u_stride; /* n when all elements are there: then below the diagonal there are zeros */
+  float *f;         /* n × n or NULL */
+  float *h;         /* n × n (both triangles) or NULL */
 } SwageSecondOrder;
 
 /* Prepare stats->hessian. When the factorization breaks down (fewer tokens than channels, channels that

@@ -310,7 +310,8 @@ run_recipe (SwagePipeline *pipeline, View *view, int index, const SwageActStats 
                          .recipe = view->recipes[index],
                          .stats = stats,
                          .row_scale = row_scale,
-                         .seed = view->calibration.seed };
+                         .seed = view->calibration.seed,
+                         .backend = pipeline->backend };
   SwageLinear *linear = swage_recipe_run (&run, job, error);
   if (linear != NULL)
     pipeline->counters.layers_compressed++;

@@ -159,7 +159,8 @@ run_step (const SwageRecipeRun *run, const SwageStep *step, const SwageLinear *o
                                  .seed = run->seed,
                                  .siblings = siblings,
                                  .n_siblings = n,
-                                 .tied = tied };
+                                 .tied = tied,
+                                 .backend = run->backend };
   return method->apply (params, in, &context, job, error);
 }
 

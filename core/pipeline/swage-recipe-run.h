@@ -18,6 +18,7 @@ typedef struct
   const SwageActStats *stats; /* of the layer's input; NULL where no step needs any */
   const float *row_scale;     /* what the rows are multiplied by before the first step; NULL: nothing */
   uint64_t seed;
+  SwageBackend *backend; /* what the layer will run on, where methods may work too; NULL: the CPU */
 } SwageRecipeRun;
 /* The layer after its recipe. Where the plan folds its transform, the transform is gone and marked as
  * absorbed. */

@@ -317,6 +317,7 @@ run_once (SwagePipeline *pipeline, SwagePlan *plan, const SwageWindows *windows,
   SwageBackendCounters before, after;
   result->device = g_strdup (swage_backend_get_name (backend));
   swage_backend_get_counters (backend, &before);
+  uint64_t decoded = swage_weight_get_decoded_bytes ();
 
   g_autofree char *key = note_key (pipeline, changed ? plan : NULL, windows, error);
   bool good = key != NULL;
@@ -359,6 +360,7 @@ run_once (SwagePipeline *pipeline, SwagePlan *plan, const SwageWindows *windows,
   result->dispatches = after.dispatches - before.dispatches;
   result->cpu_fallback_ops = after.cpu_fallback_ops - before.cpu_fallback_ops;
   result->device_peak_bytes = after.device_peak_bytes;
+  result->cpu_weight_bytes = swage_weight_get_decoded_bytes () - decoded;
   return true;
 }
 
@@ -415,6 +417,7 @@ swage_preview_result_to_json (const SwagePreviewResult *result)
   INTEGER (dispatches)
   INTEGER (cpu_fallback_ops)
   INTEGER (device_peak_bytes)
+  INTEGER (cpu_weight_bytes)
   if (result->device_failure != NULL)
     json_object_set_new (json, "device_failure", json_string (result->device_failure));
 #undef REAL

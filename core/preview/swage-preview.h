@@ -34,6 +34,7 @@ typedef struct
   int64_t done, total; /* scored positions so far, in a running estimate */
   /* of a GPU in this run; zeros on the CPU */
   uint64_t uploaded_bytes, downloaded_bytes, dispatches, cpu_fallback_ops, device_peak_bytes;
+  uint64_t cpu_weight_bytes; /* of weights, as stored, that were read on the CPU to compress them, in this process */
   char *device_failure; /* NULL, or why the device was given up and all of this measured on the CPU; owned */
 } SwagePreviewResult;
 void swage_preview_result_clear (SwagePreviewResult *result);

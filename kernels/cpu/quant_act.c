@@ -95,6 +95,11 @@ round_row (const SwageOpCall *call, const SwageQuantGrid *g, const float *x, flo
   Runs runs = { call->src[1].data, call->src[1].data ? call->src[1].ne[0] : 0, 0 };
   int64_t from, to = c0, done = c0;
 
+  if (g->kind == SWAGE_QUANT_OVP)
+    {
+      swage_quant_grid_round_pairs (g, runs.outliers, runs.n, x, y, c0, c1);
+      return;
+    }
   while (next_run (&runs, c1, &from, &to))
     {
       if (x != y)

@@ -7,7 +7,7 @@
  *   src 0  x         F32 [k, m]
  *   src 1  outliers  I32 [n], ascending: columns that are copied and do not count for the range; may be
  * absent src 2  range     F32 [2, r] of (lo, hi): static ranges, absent: dynamic ones args SwageQuantActArgs:
- * kind, bits 2..8 (for SWAGE_QUANT_INT), symmetric, scope, group
+ * kind, bits 2..8 (for SWAGE_QUANT_INT; 4 or 8 for SWAGE_QUANT_OVP), symmetric, scope, group
  *
  * scope says who shares a range: SWAGE_SCOPE_TOKEN a row, SWAGE_SCOPE_GROUP `group` neighbouring columns of a
  * row, SWAGE_SCOPE_TENSOR all. A static range stands at entry column/group for SWAGE_SCOPE_GROUP, else at
@@ -18,6 +18,8 @@
  *                                                            y = s · (clamp (round (x/s) + z, 0, Q) − z)
  *   E4M3, E5M2      s = a / M, M = 448 or 57344              y = s · fp8 (clamp (x/s, −M, M))
  *   E2M1            s = a / 6                                y = s · fp4 (clamp (x/s, −6, 6)): 0, ½, 1, 1½, 2, 3, 4, 6
+ *   OVP             s = a / N, N = 7 or 127                  y = s · pair (x/s): outlier-victim pairs, see
+ *                   kernels/swage-ovp.h, counted from the group's first column; only static ranges have outliers
  *
  * s = 0 gives y = 0. (LLM.int8, arXiv:2208.07339; ZeroQuant, arXiv:2206.01861; FP8, arXiv:2209.05433.) y may
  * be x. A slice is one row; with SWAGE_SCOPE_TENSOR and no static range everything is one slice.
@@ -62,6 +64,11 @@ round_row (const SwageOpCall *call, const SwageQuantGrid *grid, const float *x, 
   const int32_t *outliers = call->src[1].data;
   int64_t n = outliers ? call->src[1].ne[0] : 0, o = 0;
 
+  if (grid->kind == SWAGE_QUANT_OVP)
+    {
+      swage_quant_grid_round_pairs (grid, outliers, n, x, y, c0, c1);
+      return;
+    }
   for (int64_t c = c0; c < c1; c++)
     {
       while (o < n && outliers[o] < c)
@@ -113,7 +120,8 @@ ref (const SwageOpCall *call, int64_t begin, int64_t end)
 const SwageOp swage_op_quant_act = {
   .id = "quant_act",
   .summary
-  = "fake quantization of activations: int 2..8, FP8, FP4; per token, group, tensor; outlier columns kept",
+  = "fake quantization of activations: int 2..8, FP8, FP4, outlier-victim pairs; per token, group, tensor; "
+    "outlier columns kept",
   .slices = slices,
   .grain = grain,
   .ref = ref,

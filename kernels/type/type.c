@@ -39,6 +39,7 @@ static const SwageTypeInfo type_infos[SWAGE_N_TYPES] = {
   [SWAGE_TYPE_LUT]    = { "lut",    "LUT",    -1, NULL,   1,   0,   false, false },
   [SWAGE_TYPE_BCQ]    = { "bcq",    "BCQ",    -1, NULL,   1,   0,   false, false },
   [SWAGE_TYPE_TT]     = { "tt",     "TT",     -1, NULL,   1,   0,   false, false },
+  [SWAGE_TYPE_OVP]    = { "ovp",    "OVP",    -1, NULL,   1,   0,   false, true },
   /* clang-format on */
 };
 

@@ -337,7 +337,7 @@ search_joint_max (float v)
   search_lane[t] = v;
   barrier ();
   for (uint l = from; l < from + JOINT; l++)
-    top = max (top, search_lane[l]);
+    top = search_lane[l] > top ? search_lane[l] : top; /* max () may take −0 for larger than 0 */
   return top;
 }
 

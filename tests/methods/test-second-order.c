@@ -88,11 +88,82 @@ test_factors (void)
   check_factors (300, 700, true); /* more than one tile */
 }
 
+/* Large matrices are factored in single precision where that is safe: channels that nearly repeat each other
+ * and are much larger than all others must not be. Some rows of the definitions, errors as shares of
+ * √(H_ii·H_jj). */
+static void
+check_large (bool hard, double tolerance)
+{
+  const int64_t n = 1100, tokens = 1300;
+  g_autofree float *x = make_inputs (tokens, n, 21);
+  for (int64_t t = 0; t < tokens && hard; t++)
+    {
+      x[t * n + 700] *= 2000;
+      x[t * n + 90] = x[t * n + 700] + x[t * n + 90];
+    }
+  g_autoptr (SwageActStats) stats = collect (x, tokens, n);
+  SwageSecondOrderOptions options
+      = { .layer = "blk.0.ffn_up", .method = "gptq", .factors = FACTORS, .damping = 1e-6 };
+  g_autoptr (SwageSecondOrder) s = swage_second_order_new (stats, n, &options, NULL, NULL);
+  g_assert_nonnull (s);
+  g_assert_cmpfloat (s->damping, ==, 1e-6);
+  g_autofree double *h = g_memdup2 (stats->hessian, (gsize)(n * n) * sizeof (double));
+  for (int64_t i = 0; i < n * n; i++)
+    h[i] = h[i] * 2 / (double)tokens + (i % (n + 1) == 0 ? 1e-6 * s->mean : 0);
+
+  for (int64_t i = 0; i < n; i += i == 90 || i == 699 ? 1 : 30)
+    for (int64_t j = i; j < n; j++)
+      {
+        double product = 0, unit = 0, size = sqrt (h[i * n + i] * h[j * n + j]);
+        for (int64_t k = j; k < n; k++)
+          product += (double)s->f[i * n + k] * s->pivot[k] * s->pivot[k] * (double)s->f[j * n + k];
+        for (int64_t k = i; k <= j; k++)
+          unit += (double)s->u[i * n + k] * (double)s->f[k * n + j] * s->pivot[j];
+        g_assert_cmpfloat (fabs (product - h[i * n + j]), <=, tolerance * size);
+        g_assert_cmpfloat (fabs (unit - (i == j)) * s->pivot[i], <=, 1e-4 * sqrt (h[j * n + j]));
+      }
+}
+
+static void
+test_large (void)
+{
+  check_large (false, 2e-6);
+  check_large (true, 3e-7); /* what is left is the rounding of F */
+}
+
+/* A band of the inverse holds the same numbers as all of it. */
+static void
+test_band (void)
+{
+  static const int64_t sizes[] = { 1, 2, 300, 600, 1100 };
+  static const int64_t bands[] = { 1, 2, 100, 257, 512, 1024 };
+
+  for (size_t k = 0; k < G_N_ELEMENTS (sizes); k++)
+    {
+      const int64_t n = sizes[k], tokens = n + 50;
+      g_autofree float *x = make_inputs (tokens, n, 3);
+      g_autoptr (SwageActStats) stats = collect (x, tokens, n);
+      SwageSecondOrderOptions options
+          = { .layer = "blk.0.ffn_up", .method = "gptq", .factors = SWAGE_FACTOR_INVERSE, .damping = 0.01 };
+      g_autoptr (SwageSecondOrder) all = swage_second_order_new (stats, n, &options, NULL, NULL);
+      g_assert_nonnull (all);
+      g_assert_cmpint (all->u_stride, ==, n);
+      for (size_t b = 0; b < G_N_ELEMENTS (bands); b++)
+        {
+          options.band = bands[b];
+          g_autoptr (SwageSecondOrder) s = swage_second_order_new (stats, n, &options, NULL, NULL);
+          g_assert_nonnull (s);
+          for (int64_t i = 0; i < n; i++)
+            for (int64_t j = i; j < MIN (n, i + bands[b]); j++)
+              g_assert_true (s->u[i * s->u_stride + j] == all->u[i * n + j]);
+        }
+    }
+}
+
 /* The same bits from any number of threads. */
 static void
-test_threads (void)
+check_threads (int64_t n, int64_t tokens)
 {
-  const int64_t n = 600, tokens = 900;
   g_autofree float *x = make_inputs (tokens, n, 5);
   g_autoptr (SwageActStats) stats = collect (x, tokens, n);
   SwageSecondOrderOptions options
@@ -115,6 +186,13 @@ test_threads (void)
       swage_second_order_free (s);
     }
   swage_pool_set_threads (2);
+}
+
+static void
+test_threads (void)
+{
+  check_threads (600, 900);
+  check_threads (1600, 1700);
 }
 
 /* Fewer tokens than channels: the damping grows until there is a factor, and tells. Channels that nothing
@@ -178,6 +256,8 @@ main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/methods/second-order/factors", test_factors);
+  g_test_add_func ("/methods/second-order/large", test_large);
+  g_test_add_func ("/methods/second-order/band", test_band);
   g_test_add_func ("/methods/second-order/threads", test_threads);
   g_test_add_func ("/methods/second-order/poor", test_poor);
   g_test_add_func ("/methods/second-order/refuses", test_refuses);

@@ -142,6 +142,8 @@ static const int matmul_shapes[][10] = {
   { 12, 20, 515, SWAGE_TYPE_BCQ, 1, 0, 4, 0, -2, 24 },
   { 1, 37, 768, SWAGE_TYPE_TT, 0, 0, 4, 0, 3, 4 },
   { 12, 20, 530, SWAGE_TYPE_TT, 0, 0, 4, 0, 4, 3 },
+  { 1, 37, 1101, SWAGE_TYPE_OVP, 1, 0, 4, 0, 4, 128 },
+  { 12, 20, 515, SWAGE_TYPE_OVP, 0, 0, 4, 0, 8, 24 },
 };
 
 /* Codes and scales of a weight in a layout, all bits of the codes random. */
@@ -455,6 +457,8 @@ static const int quant_act_shapes[][9] = {
   { 333, 4, SWAGE_QUANT_E4M3, SWAGE_SCOPE_GROUP, 8, 1, 16, 0, 0 },
   { 333, 4, SWAGE_QUANT_E2M1, SWAGE_SCOPE_TOKEN, 4, 1, 0, 3, 0 },
   { 100, 6, SWAGE_QUANT_E2M1, SWAGE_SCOPE_GROUP, 4, 1, 32, 0, 1 },
+  { 101, 6, SWAGE_QUANT_OVP, SWAGE_SCOPE_GROUP, 4, 1, 34, 0, 1 },
+  { 257, 5, SWAGE_QUANT_OVP, SWAGE_SCOPE_TENSOR, 8, 1, 0, 9, 1 },
 };
 
 static void

@@ -273,7 +273,8 @@ choose_quant_act (const SwageVulkanDevice *device, const SwageDispatch *d, Swage
   };
 
   if (args == NULL || !is_f32 (&d->dst) || !is_f32 (&d->src[0]) || !is_f32_or_absent (&d->src[2])
-      || (!is_absent (&d->src[1]) && !is_i32 (&d->src[1])))
+      || (!is_absent (&d->src[1]) && !is_i32 (&d->src[1]))
+      || args->kind > SWAGE_QUANT_E2M1) /* pairs are the CPU's */
     return false;
   c->constants[1] = !is_absent (&d->src[2])             ? GIVEN
                     : args->scope == SWAGE_SCOPE_GROUP  ? GROUP

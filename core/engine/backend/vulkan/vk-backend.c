@@ -128,6 +128,22 @@ vulkan_download (SwageBuffer *buffer, size_t offset, void *dst, size_t n, GError
   return ok;
 }
 
+static void
+vulkan_adopt (SwageBuffer *buffer, GBytes *bytes)
+{
+  VkArrayBuffer *array = (VkArrayBuffer *)buffer;
+  VkBackend *vk = (VkBackend *)buffer->backend;
+
+  g_mutex_lock (&vk->lock);
+  /* larger ones are read in pieces, each resident by itself */
+  if (array->imported == NULL && !vk->out && buffer->bytes <= vk->piece_bytes)
+    {
+      vk_adopt_resident (vk, bytes, &array->span, array->last_use);
+      array->imported = g_bytes_ref (bytes);
+    }
+  g_mutex_unlock (&vk->lock);
+}
+
 static void *
 vulkan_get_host (SwageBuffer *buffer)
 {
@@ -529,6 +545,7 @@ static const SwageBackendClass vulkan_class = {
   .free = vulkan_free,
   .get_counters = vulkan_get_counters,
   .get_memory_limit = vulkan_get_memory_limit,
+  .adopt = vulkan_adopt,
 };
 
 SwageBackend *

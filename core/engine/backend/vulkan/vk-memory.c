@@ -288,6 +288,23 @@ vk_span_alloc (VkBackend *vk, uint64_t bytes, VkSpan *span, GError **error)
     }
 }
 
+/* Host memory is held as long as its copy stays: not without bounds. */
+static void
+make_idle_room (VkBackend *vk, size_t n)
+{
+  while (vk->resident_bytes + n > vk->idle_limit && evict_one (vk))
+    ;
+}
+
+static void
+resident_add (VkBackend *vk, VkResident *r, GBytes *owner)
+{
+  r->owner = g_bytes_ref (owner);
+  r->link.data = r;
+  vk->resident_bytes += r->bytes;
+  g_hash_table_add (vk->residents, r);
+}
+
 VkResident *
 vk_get_resident (VkBackend *vk, GBytes *bytes, size_t offset, size_t n, GError **error)
 {
@@ -299,9 +316,7 @@ vk_get_resident (VkBackend *vk, GBytes *bytes, size_t offset, size_t n, GError *
     g_queue_unlink (&vk->lru, &r->link);
   else
     {
-      /* Host memory is held as long as its copy stays: not without bounds. */
-      while (vk->resident_bytes + n > vk->idle_limit && evict_one (vk))
-        ;
+      make_idle_room (vk, n);
       r = g_new0 (VkResident, 1);
       *r = key;
       if (!vk_span_alloc (vk, n, &r->span, error))
@@ -316,14 +331,31 @@ vk_get_resident (VkBackend *vk, GBytes *bytes, size_t offset, size_t n, GError *
           return NULL;
         }
       r->last_use = vk->batch != NULL ? vk->serial : 0;
-      r->owner = g_bytes_ref (bytes);
-      r->link.data = r;
-      vk->resident_bytes += n;
-      g_hash_table_add (vk->residents, r);
+      resident_add (vk, r, bytes);
     }
   g_queue_push_tail_link (&vk->lru, &r->link);
   r->pinned = vk->dispatch;
   return r;
+}
+
+void
+vk_adopt_resident (VkBackend *vk, GBytes *bytes, VkSpan *span, uint64_t last_use)
+{
+  VkResident key = { .host = g_bytes_get_data (bytes, NULL), .bytes = g_bytes_get_size (bytes) };
+
+  if (g_hash_table_contains (vk->residents, &key))
+    {
+      vk_span_discard (vk, span, last_use);
+      return;
+    }
+  make_idle_room (vk, key.bytes);
+  VkResident *r = g_new0 (VkResident, 1);
+  *r = key;
+  r->span = *span;
+  r->last_use = last_use;
+  *span = (VkSpan){ 0 };
+  resident_add (vk, r, bytes);
+  g_queue_push_tail_link (&vk->lru, &r->link);
 }
 
 /* ---- opening ---- */

@@ -168,6 +168,8 @@ void vk_span_free (VkBackend *vk, VkSpan *span);
 void vk_span_discard (VkBackend *vk, VkSpan *span, uint64_t last_use);
 /* Bytes [offset, offset + n) of an import in device memory, pinned for the dispatch being recorded. */
 VkResident *vk_get_resident (VkBackend *vk, GBytes *bytes, size_t offset, size_t n, GError **error);
+/* Memory that holds all of `bytes` already becomes their resident copy; `span` is empty afterwards. */
+void vk_adopt_resident (VkBackend *vk, GBytes *bytes, VkSpan *span, uint64_t last_use);
 void vk_drop_residents (VkBackend *vk);
 
 /* ---- vk-batch.c ---- */
