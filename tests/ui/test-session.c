@@ -130,6 +130,39 @@ set_recipe (Fixture *f, const char *text)
 }
 
 static void
+count (int *n)
+{
+  ++*n;
+}
+
+/* A device that is not there is told once, and the work is done all the same. */
+static void
+test_device (Fixture *f, gconstpointer data)
+{
+  int n_failures = 0;
+  g_assert_cmpstr (swage_session_get_device (f->session), ==, "cpu");
+  g_signal_connect_swapped (f->session, "device-failed", G_CALLBACK (count), &n_failures);
+  swage_session_set_device (f->session, "vulkan:no such device");
+  select_layer (f, "blk.2.attn_q");
+  set_recipe (f, "rtn:type=q4_k");
+  SwageLayerItem *item = swage_session_get_focus (f->session);
+  WAIT_FOR (item->has_error);
+  g_assert_cmpint (n_failures, ==, 1);
+  g_assert_cmpstr (swage_session_get_device (f->session), ==, "cpu");
+  select_layer (f, "blk.3.attn_q");
+  set_recipe (f, "rtn:type=q4_k");
+  item = swage_session_get_focus (f->session);
+  WAIT_FOR (item->has_error);
+  g_assert_cmpint (n_failures, ==, 1);
+  /* asked for again, it is looked for again */
+  swage_session_set_device (f->session, "vulkan:no such device");
+  set_recipe (f, "rtn:type=q5_k");
+  WAIT_FOR (item->has_error && n_failures == 2);
+  g_assert_cmpint (f->n_errors, ==, 0);
+  g_signal_handlers_disconnect_by_data (f->session, &n_failures);
+}
+
+static void
 test_open (Fixture *f, gconstpointer data)
 {
   GListModel *layers = swage_session_get_layers (f->session);
@@ -317,6 +350,7 @@ main (int argc, char **argv)
   ADD ("open", test_open);
   ADD ("sizes", test_sizes);
   ADD ("statistics", test_statistics);
+  ADD ("device", test_device);
   ADD ("preview", test_preview);
   ADD ("cancel", test_cancel);
   ADD ("export", test_export);

@@ -391,6 +391,21 @@ def test_export(window, home):
         window.click("Close", within="That did not work")
 
 
+def test_device(window, home):
+    """offers the CPU and what else there is to compute on, and says when a device is not there"""
+    assert window.describe("device") == (True, "cpu"), window.describe("device")
+    assert window.find("Previews are computed on: CPU")
+    window.act("choose-device")
+    window.wait("the list of devices",
+                lambda: window.find(r"Software: .*|No Vulkan device|.*(NVIDIA|AMD|Radeon|Intel|Mali|Adreno|Virtio).*"))
+    window.act("device", "s", "cpu")
+    window.act("device", "s", "vulkan:no such device")
+    window.act("preset", "s", "q8_0")
+    window.see(r"The device cannot be used\. The work goes on with the CPU\.")
+    assert window.describe("device")[1] == "cpu"
+    window.act("undo")
+
+
 def test_names(window, home):
     """has no control without a name"""
     interactive = {"push button", "button", "toggle button", "check box", "radio button", "combo box", "entry", "text",
@@ -454,7 +469,7 @@ def test_close(window, home):
     assert window.process.returncode == 0, window.process.returncode
 
 
-TESTS = [test_open, test_select, test_step, test_undo, test_preview, test_activations, test_cancel, test_export, test_names,
+TESTS = [test_open, test_select, test_step, test_undo, test_preview, test_activations, test_cancel, test_export, test_device, test_names,
          test_plan, test_bad_model, test_close]
 
 

@@ -13,6 +13,9 @@
 #include <glib/gi18n-lib.h>
 #include <string.h>
 
+/* Pixels from which on there is room for all columns. */
+#define ROOMY 520
+
 struct _SwageLayerList
 {
   GtkWidget parent_instance;
@@ -20,6 +23,8 @@ struct _SwageLayerList
   char *group; /* "block", "role", "none" */
   char *search_text;
   gboolean wide, inner_change;
+  bool roomy; /* what the columns were chosen for */
+  guint columns_id;
 
   GtkSearchEntry *search;
   GtkStack *stack;
@@ -370,6 +375,35 @@ swage_layer_list_set_session (SwageLayerList *self, SwageSession *session)
   build_roots (self);
 }
 
+/* --- columns
+ * ------------------------------------------------------------------------------------------------- */
+
+/* A pane beside the list may leave it less than the window's width promises. Only changes are acted on, so
+ * that what the user shows or hides by hand stays. */
+static gboolean
+choose_columns (gpointer data)
+{
+  SwageLayerList *self = data;
+  double width = gtk_adjustment_get_page_size (gtk_scrollable_get_hadjustment (GTK_SCROLLABLE (self->view)));
+  bool roomy = self->wide && (width <= 0 || width >= ROOMY);
+  self->columns_id = 0;
+  if (roomy != self->roomy)
+    {
+      self->roomy = roomy;
+      gtk_column_view_column_set_visible (self->column_shape, roomy);
+      gtk_column_view_column_set_visible (self->column_size, roomy);
+    }
+  return G_SOURCE_REMOVE;
+}
+
+/* Sizes are being given out: not now. */
+static void
+on_width_changed (SwageLayerList *self)
+{
+  if (self->columns_id == 0)
+    self->columns_id = g_idle_add_full (G_PRIORITY_HIGH_IDLE, choose_columns, self, NULL);
+}
+
 /* --- object
  * -------------------------------------------------------------------------------------------------- */
 
@@ -393,8 +427,7 @@ set_property (GObject *object, guint id, const GValue *value, GParamSpec *pspec)
       if (wide == self->wide)
         return;
       self->wide = wide;
-      gtk_column_view_column_set_visible (self->column_shape, wide);
-      gtk_column_view_column_set_visible (self->column_size, wide);
+      choose_columns (self);
       return;
     }
   g_free (self->group);
@@ -413,6 +446,7 @@ dispose (GObject *object)
   SwageLayerList *self = SWAGE_LAYER_LIST (object);
   GtkWidget *child;
   self->inner_change = TRUE;
+  g_clear_handle_id (&self->columns_id, g_source_remove);
   while ((child = gtk_widget_get_first_child (GTK_WIDGET (self))) != NULL)
     gtk_widget_unparent (child);
   g_clear_object (&self->selection);
@@ -475,8 +509,10 @@ static void
 swage_layer_list_init (SwageLayerList *self)
 {
   self->group = g_strdup ("block");
-  self->wide = TRUE;
+  self->wide = self->roomy = TRUE;
   gtk_widget_init_template (GTK_WIDGET (self));
+  g_signal_connect_object (gtk_scrollable_get_hadjustment (GTK_SCROLLABLE (self->view)), "notify::page-size",
+                           G_CALLBACK (on_width_changed), self, G_CONNECT_SWAPPED);
 
   self->roots = g_list_store_new (SWAGE_TYPE_LAYER_ITEM);
   self->filter = GTK_FILTER (gtk_custom_filter_new (matches, self, NULL));

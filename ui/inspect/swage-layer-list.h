@@ -11,7 +11,7 @@
 #include <gtk/gtk.h>
 
 #define SWAGE_TYPE_LAYER_LIST (swage_layer_list_get_type ())
-/* Property: wide (show the columns for which there is room only in a wide window). */
+/* Property: wide (the window is: columns that need room are shown when the list itself has it, too). */
 G_DECLARE_FINAL_TYPE (SwageLayerList, swage_layer_list, SWAGE, LAYER_LIST, GtkWidget)
 
 void swage_layer_list_set_session (SwageLayerList *list, SwageSession *session);

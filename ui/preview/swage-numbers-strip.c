@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "ui/preview/swage-numbers-strip.h"
 
+#include "ui/shell/swage-devices.h"
 #include "ui/shell/swage-session-live.h"
 
 #include <adwaita.h>
@@ -14,6 +15,8 @@ struct _SwageNumbersStrip
 
   GtkStack *stack;
   GtkWidget *preview_button, *cancel_button, *options;
+  GtkMenuButton *device_button;
+  GtkLabel *device_label;
   AdwActionRow *evaluation_row, *calibration_row;
   AdwComboRow *protocol_row;
   GtkAdjustment *context_adjustment;
@@ -51,6 +54,27 @@ on_busy_changed (SwageNumbersStrip *self)
   /* the keyboard stays where the work is: Enter cancels what Enter began */
   if (had_focus)
     gtk_widget_grab_focus (busy ? self->cancel_button : self->preview_button);
+}
+
+static void
+on_device_changed (SwageNumbersStrip *self)
+{
+  g_autofree char *name = NULL;
+  g_object_get (self->session, "device-text", &name, NULL);
+  g_autofree char *text = g_strdup_printf (_ ("Previews are computed on: %s"), name);
+  gtk_label_set_label (self->device_label, name);
+  gtk_widget_set_tooltip_text (GTK_WIDGET (self->device_button), text);
+  /* its button has no name of its own */
+  GtkWidget *button = gtk_widget_get_first_child (GTK_WIDGET (self->device_button));
+  gtk_accessible_update_property (GTK_ACCESSIBLE (self->device_button), GTK_ACCESSIBLE_PROPERTY_LABEL, text,
+                                  -1);
+  gtk_accessible_update_property (GTK_ACCESSIBLE (button), GTK_ACCESSIBLE_PROPERTY_LABEL, text, -1);
+}
+
+void
+swage_numbers_strip_choose_device (SwageNumbersStrip *self)
+{
+  gtk_menu_button_popup (self->device_button);
 }
 
 static void
@@ -116,6 +140,9 @@ set_property (GObject *object, guint id, const GValue *value, GParamSpec *pspec)
       g_signal_connect_object (self->session, "notify::busy", G_CALLBACK (on_busy_changed), self,
                                G_CONNECT_SWAPPED);
       on_busy_changed (self);
+      g_signal_connect_object (self->session, "notify::device-text", G_CALLBACK (on_device_changed), self,
+                               G_CONNECT_SWAPPED);
+      on_device_changed (self);
     }
   g_object_notify_by_pspec (object, props[PROP_SESSION]);
 }
@@ -152,6 +179,8 @@ swage_numbers_strip_class_init (SwageNumbersStripClass *klass)
   gtk_widget_class_bind_template_child (widget_class, SwageNumbersStrip, preview_button);
   gtk_widget_class_bind_template_child (widget_class, SwageNumbersStrip, cancel_button);
   gtk_widget_class_bind_template_child (widget_class, SwageNumbersStrip, options);
+  gtk_widget_class_bind_template_child (widget_class, SwageNumbersStrip, device_button);
+  gtk_widget_class_bind_template_child (widget_class, SwageNumbersStrip, device_label);
   gtk_widget_class_bind_template_child (widget_class, SwageNumbersStrip, evaluation_row);
   gtk_widget_class_bind_template_child (widget_class, SwageNumbersStrip, calibration_row);
   gtk_widget_class_bind_template_child (widget_class, SwageNumbersStrip, protocol_row);
@@ -171,5 +200,8 @@ swage_numbers_strip_init (SwageNumbersStrip *self)
     if (GTK_IS_MENU_BUTTON (child))
       gtk_accessible_update_property (GTK_ACCESSIBLE (child), GTK_ACCESSIBLE_PROPERTY_LABEL,
                                       _ ("Texts and protocol"), -1);
+  gtk_menu_button_set_menu_model (self->device_button, swage_devices_get_menu ());
+  g_signal_connect (gtk_menu_button_get_popover (self->device_button), "map", G_CALLBACK (swage_devices_load),
+                    NULL);
   g_signal_connect_swapped (self->options, "map", G_CALLBACK (load_options), self);
 }

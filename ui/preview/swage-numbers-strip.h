@@ -12,3 +12,6 @@
 #define SWAGE_TYPE_NUMBERS_STRIP (swage_numbers_strip_get_type ())
 /* Properties: session, live (whether a preview begins by itself) */
 G_DECLARE_FINAL_TYPE (SwageNumbersStrip, swage_numbers_strip, SWAGE, NUMBERS_STRIP, GtkWidget)
+
+/* Open the menu of devices. */
+void swage_numbers_strip_choose_device (SwageNumbersStrip *strip);

@@ -250,6 +250,12 @@ toggle_recipe (SwageWindow *window, GVariant *parameter)
   adw_flap_set_reveal_flap (window->recipe_flap, !adw_flap_get_reveal_flap (window->recipe_flap));
 }
 
+static void
+choose_device (SwageWindow *window, GVariant *parameter)
+{
+  swage_numbers_strip_choose_device (window->numbers);
+}
+
 static void show_shortcuts (SwageWindow *window, GVariant *parameter);
 
 static const Action table[] = {
@@ -271,6 +277,7 @@ static const Action table[] = {
   { "win.preset", "s", apply_preset, NULL, NULL, { NULL } },
   { "win.preview", NULL, preview, N_ ("Plan"), N_ ("Preview"), { "<Control>Return", "F5" } },
   { "win.cancel", NULL, cancel, N_ ("Plan"), N_ ("Cancel the running work"), { "<Control>period" } },
+  { "win.choose-device", NULL, choose_device, N_ ("Plan"), N_ ("Choose the device"), { "<Control>d" } },
   { "win.choose-evaluation", NULL, choose_evaluation, NULL, NULL, { NULL } },
   { "win.choose-calibration", NULL, choose_calibration, NULL, NULL, { NULL } },
   { "win.find", NULL, find, N_ ("Layers"), N_ ("Find layers"), { "<Control>f" } },
@@ -345,9 +352,9 @@ swage_window_update_actions (SwageWindow *window)
        busy = swage_session_is_busy (window->session);
   bool fits = open && swage_session_get_size (window->session, &size, NULL);
   static const char *const need_model[]
-      = { "open-plan", "save-plan", "save-plan-as", "save-plan-to",  "clear-plan", "add-step",
-          "preset",    "find",      "select-role",  "toggle-recipe", "select",     "select-all",
-          "page",      "source",    "save-plot",    "toggle-list" };
+      = { "open-plan", "save-plan", "save-plan-as", "save-plan-to",  "clear-plan",   "add-step",
+          "preset",    "find",      "select-role",  "toggle-recipe", "select",       "select-all",
+          "page",      "source",    "save-plot",    "toggle-list",   "choose-device" };
   for (guint i = 0; i < G_N_ELEMENTS (need_model); i++)
     set_enabled (window, need_model[i], open);
   set_enabled (window, "undo", open && swage_plan_can_undo (plan));

@@ -17,6 +17,7 @@ typedef struct
   char *evaluation_key;
   SwageWindows *evaluation;
   uint64_t cache; /* that the pipeline was made with */
+  char *device;   /* that the pipeline was told to use, whether it could or not; NULL: the CPU */
 } SwageDesk;
 SwageDesk *swage_desk_new (SwageModel *model);
 void swage_desk_unref (SwageDesk *desk);
@@ -48,6 +49,7 @@ struct _SwageSession
 
   char *preset;
   uint64_t cache;
+  char *device; /* NULL: the CPU */
   char *calibration, *evaluation;
   SwageProtocol protocol;
   int context;
@@ -90,6 +92,7 @@ enum
   SESSION_MESSAGE,
   SESSION_PREVIEWED,
   SESSION_EXPORTED,
+  SESSION_DEVICE_FAILED,
   SESSION_N_SIGNALS
 };
 extern guint swage_session_signals[SESSION_N_SIGNALS];
@@ -104,6 +107,8 @@ void swage_session_reschedule (SwageSession *session, guint delay_ms);
 /* Show that preview, export or text has been asked for, and see to it. */
 void swage_session_begin_foreground (SwageSession *session);
 void swage_session_stop_work (SwageSession *session);
+/* The device of a run is out: the CPU from now on, unless another one has been chosen meanwhile. */
+void swage_session_give_up_device (SwageSession *session, const char *device, const char *reason);
 void swage_session_notify_work (SwageSession *session);    /* busy, progress, stage, activity */
 void swage_session_notify_numbers (SwageSession *session); /* measured numbers */
 

@@ -10,6 +10,7 @@
 #include "ui/shell/swage-session-text.h"
 
 #include "core/base/swage-error.h"
+#include "core/engine/swage-device.h"
 #include "core/export/swage-export-plan.h"
 
 #include <glib/gi18n-lib.h>
@@ -58,6 +59,7 @@ struct _SwageRun
   int context;
   SwageExportRequest *request;
   uint64_t cache;
+  char *device;
 
   GMutex lock; /* guards what follows, until "results" */
   bool pending;
@@ -77,6 +79,7 @@ struct _SwageRun
   SwageLayerError error;
   SwagePreviewResult result;
   SwageExportResult exported;
+  char *device_failure; /* why `device` was given up, or NULL */
 };
 
 /* --- the desk
@@ -102,23 +105,41 @@ swage_desk_unref (SwageDesk *desk)
   swage_model_unref (desk->model);
   g_free (desk->calibration_path);
   g_free (desk->evaluation_key);
+  g_free (desk->device);
   g_free (desk);
 }
 
-/* The pipeline, with the run's calibration text. A text that cannot be read is an error only for work that
- * reads it, which says so itself where the text is not `needed` here. */
+/* Compute on the run's device. One that cannot be used is no reason not to do the work: the CPU does it, and
+ * the run says why. */
+static bool
+desk_set_device (SwageDesk *desk, SwageRun *run, GError **error)
+{
+  if (g_strcmp0 (desk->device, run->device) == 0)
+    return true;
+  g_autoptr (GError) cause = NULL;
+  g_autoptr (SwageBackend) backend = swage_device_open (run->device, 0, &cause);
+  if (backend == NULL)
+    run->device_failure = g_strdup (cause->message);
+  g_free (desk->device);
+  desk->device = g_strdup (run->device);
+  return swage_pipeline_set_backend (desk->pipeline, backend, error);
+}
+
+/* The pipeline, with the run's device and calibration text. A text that cannot be read is an error only for
+ * work that reads it, which says so itself where the text is not `needed` here. */
 static bool
 desk_prepare (SwageDesk *desk, SwageRun *run, bool needed, GError **error)
 {
   if (desk->pipeline != NULL && desk->cache != run->cache)
     {
+      g_clear_pointer (&desk->device, g_free);
       g_clear_pointer (&desk->pipeline, swage_pipeline_free);
       g_clear_pointer (&desk->calibration_path, g_free);
       g_clear_pointer (&desk->calibration, swage_corpus_unref);
     }
   if (desk->pipeline == NULL)
     desk->pipeline = swage_pipeline_new (desk->model, NULL, desk->cache = run->cache, error);
-  if (desk->pipeline == NULL)
+  if (desk->pipeline == NULL || !desk_set_device (desk, run, error))
     return false;
   if (g_strcmp0 (run->calibration, desk->calibration_path) != 0
       || (run->calibration != NULL && desk->calibration == NULL))
@@ -212,6 +233,7 @@ run_new (SwageSession *session, RunKind kind, SwageLayerItem *item)
   run->seconds_left = -1;
   run->calibration = g_strdup (session->calibration);
   run->cache = session->cache;
+  run->device = g_strdup (session->device);
   if (item != NULL)
     {
       run->item = g_object_ref (item);
@@ -229,6 +251,21 @@ run_ref (SwageRun *run)
   return run;
 }
 
+/* What the thread has written. */
+static void
+run_clear_results (SwageRun *run)
+{
+  for (int i = 0; run->act != NULL && i < run->n_act; i++)
+    swage_act_stats_free (run->act[i]);
+  g_clear_pointer (&run->act, g_free);
+  g_clear_pointer (&run->weight, swage_weight_stats_free);
+  g_clear_pointer (&run->levels, g_free);
+  g_clear_pointer (&run->shown[0], swage_weight_unref);
+  g_clear_pointer (&run->shown[1], swage_weight_unref);
+  swage_preview_result_clear (&run->result);
+  swage_export_result_clear (&run->exported);
+}
+
 static void
 run_unref (SwageRun *run)
 {
@@ -240,20 +277,14 @@ run_unref (SwageRun *run)
   g_clear_object (&run->item);
   g_clear_object (&run->cancellable);
   swage_export_request_free (run->request);
-  for (int i = 0; run->act != NULL && i < run->n_act; i++)
-    swage_act_stats_free (run->act[i]);
-  g_free (run->act);
-  swage_weight_stats_free (run->weight);
-  g_free (run->levels);
-  g_clear_pointer (&run->shown[0], swage_weight_unref);
-  g_clear_pointer (&run->shown[1], swage_weight_unref);
+  run_clear_results (run);
   g_clear_pointer (&run->text, swage_text_run_unref);
-  swage_preview_result_clear (&run->result);
-  swage_export_result_clear (&run->exported);
   g_free (run->layer);
   g_free (run->key);
   g_free (run->calibration);
   g_free (run->evaluation);
+  g_free (run->device);
+  g_free (run->device_failure);
   g_free (run->stage);
   g_mutex_clear (&run->lock);
   g_free (run);
@@ -453,41 +484,57 @@ work_export (SwageRun *run, SwageJob *job, GError **error)
                        job, &run->exported, error);
 }
 
+static bool
+work (SwageRun *run, SwageJob *job, GError **error)
+{
+  if (run->kind != RUN_WEIGHT
+      && !desk_prepare (run->desk, run, run->kind == RUN_ACTIVATIONS || run->kind == RUN_ACT_AFTER, error))
+    return false;
+  switch (run->kind)
+    {
+    case RUN_WEIGHT:
+      return work_weight (run, job, error);
+    case RUN_LAYER:
+      return work_layer (run, job, error);
+    case RUN_ACTIVATIONS:
+    case RUN_ACT_AFTER:
+      return work_activations (run, job, error);
+    case RUN_SHOWN:
+      return work_shown (run, job, error);
+    case RUN_TEXT:
+      return swage_text_run_work (run->text, run->desk->pipeline, run->plan, job, error);
+    case RUN_PREVIEW:
+      return work_preview (run, job, error);
+    case RUN_EXPORT:
+      return work_export (run, job, error);
+    }
+  g_return_val_if_reached (false);
+}
+
 static void
 work_in_thread (GTask *task, gpointer source, gpointer data, GCancellable *cancellable)
 {
   SwageRun *run = data;
   GError *error = NULL;
   g_autoptr (SwageJob) job = swage_job_new (run->cancellable, on_step, run);
-  bool ok
-      = run->kind == RUN_WEIGHT
-        || desk_prepare (run->desk, run, run->kind == RUN_ACTIVATIONS || run->kind == RUN_ACT_AFTER, &error);
-  if (ok)
-    switch (run->kind)
-      {
-      case RUN_WEIGHT:
-        ok = work_weight (run, job, &error);
-        break;
-      case RUN_LAYER:
-        ok = work_layer (run, job, &error);
-        break;
-      case RUN_ACTIVATIONS:
-      case RUN_ACT_AFTER:
-        ok = work_activations (run, job, &error);
-        break;
-      case RUN_SHOWN:
-        ok = work_shown (run, job, &error);
-        break;
-      case RUN_TEXT:
-        ok = swage_text_run_work (run->text, run->desk->pipeline, run->plan, job, &error);
-        break;
-      case RUN_PREVIEW:
-        ok = work_preview (run, job, &error);
-        break;
-      case RUN_EXPORT:
-        ok = work_export (run, job, &error);
-        break;
-      }
+  bool ok = work (run, job, &error);
+  if (!ok && run->device != NULL && g_error_matches (error, SWAGE_ERROR, SWAGE_ERROR_DEVICE)
+      && run->desk->pipeline != NULL && swage_pipeline_set_backend (run->desk->pipeline, NULL, NULL))
+    {
+      /* once more, on the CPU; the preview does that by itself */
+      g_free (run->device_failure);
+      run->device_failure = g_strdup (error->message);
+      g_clear_error (&error);
+      run_clear_results (run);
+      ok = work (run, job, &error);
+    }
+  if (ok && run->result.device_failure != NULL && run->device_failure == NULL)
+    run->device_failure = g_strdup (run->result.device_failure);
+  /* one that has failed is looked at again when it is chosen again, or was given up in a preview that was
+   * cancelled before it could say so */
+  if (run->kind != RUN_WEIGHT && run->device != NULL && run->desk->pipeline != NULL
+      && swage_backend_is_host (swage_pipeline_get_backend (run->desk->pipeline)))
+    g_clear_pointer (&run->desk->device, g_free);
   if (ok)
     g_task_return_boolean (task, TRUE);
   else
@@ -626,6 +673,8 @@ on_done (GObject *source, GAsyncResult *result, gpointer user_data)
           session->progress = 0;
           g_clear_pointer (&session->stage, g_free);
         }
+      if (run->device_failure != NULL)
+        swage_session_give_up_device (session, run->device, run->device_failure);
       take_results (session, run, error);
       if (run->kind != RUN_WEIGHT)
         swage_session_notify_work (session);

@@ -3,6 +3,7 @@
 #include "ui/shell/swage-session-text.h"
 
 #include "core/export/swage-export-plan.h"
+#include "ui/shell/swage-devices.h"
 #include "ui/shell/swage-recovery.h"
 
 #include <glib/gi18n-lib.h>
@@ -18,6 +19,7 @@ enum
   PROP_PERPLEXITY_TEXT,
   PROP_KLD_TEXT,
   PROP_AGREEMENT_TEXT,
+  PROP_DEVICE,
   PROP_DEVICE_TEXT,
   PROP_STALE,
   PROP_BUSY,
@@ -534,6 +536,42 @@ swage_session_set_cache (SwageSession *session, uint64_t bytes)
   session->cache = bytes;
 }
 
+static void
+notify_device (SwageSession *session)
+{
+  g_object_notify_by_pspec (G_OBJECT (session), props[PROP_DEVICE]);
+  g_object_notify_by_pspec (G_OBJECT (session), props[PROP_DEVICE_TEXT]);
+}
+
+void
+swage_session_set_device (SwageSession *session, const char *device)
+{
+  if (g_strcmp0 (device, "cpu") == 0)
+    device = NULL;
+  if (g_strcmp0 (session->device, device) == 0)
+    return;
+  char *copy = g_strdup (device);
+  g_free (session->device);
+  session->device = copy;
+  if (device != NULL)
+    swage_devices_load (); /* its name */
+  notify_device (session);
+}
+
+const char *
+swage_session_get_device (SwageSession *session)
+{
+  return session->device != NULL ? session->device : "cpu";
+}
+
+void
+swage_session_give_up_device (SwageSession *session, const char *device, const char *reason)
+{
+  if (g_strcmp0 (session->device, device) == 0)
+    swage_session_set_device (session, NULL);
+  g_signal_emit (session, swage_session_signals[SESSION_DEVICE_FAILED], 0, reason);
+}
+
 /* --- selection
  * ----------------------------------------------------------------------------------------------- */
 
@@ -634,7 +672,6 @@ swage_session_notify_numbers (SwageSession *session)
   g_object_notify_by_pspec (G_OBJECT (session), props[PROP_PERPLEXITY_TEXT]);
   g_object_notify_by_pspec (G_OBJECT (session), props[PROP_KLD_TEXT]);
   g_object_notify_by_pspec (G_OBJECT (session), props[PROP_AGREEMENT_TEXT]);
-  g_object_notify_by_pspec (G_OBJECT (session), props[PROP_DEVICE_TEXT]);
   g_object_notify_by_pspec (G_OBJECT (session), props[PROP_STALE]);
 }
 
@@ -668,13 +705,11 @@ get_property (GObject *object, guint id, GValue *value, GParamSpec *pspec)
     case PROP_AGREEMENT_TEXT:
       g_value_take_string (value, get_agreement_text (session));
       break;
+    case PROP_DEVICE:
+      g_value_set_string (value, swage_session_get_device (session));
+      break;
     case PROP_DEVICE_TEXT:
-      /* the one backend without a name of its own */
-      if (session->has_result && session->result.device != NULL
-          && strcmp (session->result.device, "cpu") != 0)
-        g_value_set_string (value, session->result.device);
-      else
-        g_value_set_string (value, _ ("CPU"));
+      g_value_take_string (value, swage_devices_dup_name (swage_session_get_device (session)));
       break;
     case PROP_STALE:
       g_value_set_boolean (value, is_stale (session));
@@ -728,6 +763,7 @@ finalize (GObject *object)
   g_free (session->plan_path);
   g_free (session->size_problem);
   g_free (session->preset);
+  g_free (session->device);
   g_free (session->calibration);
   g_free (session->evaluation);
   g_free (session->activation_problem);
@@ -755,6 +791,7 @@ swage_session_class_init (SwageSessionClass *klass)
     { PROP_PERPLEXITY_TEXT, "perplexity-text" },
     { PROP_KLD_TEXT, "kld-text" },
     { PROP_AGREEMENT_TEXT, "agreement-text" },
+    { PROP_DEVICE, "device" },
     { PROP_DEVICE_TEXT, "device-text" },
     { PROP_STAGE, "stage" },
     { PROP_ACTIVITY, "activity" },
@@ -782,6 +819,8 @@ swage_session_class_init (SwageSessionClass *klass)
                                            NULL, G_TYPE_NONE, 2, G_TYPE_STRING, G_TYPE_BOOLEAN);
   signals[SESSION_PREVIEWED] = g_signal_new ("previewed", SWAGE_TYPE_SESSION, G_SIGNAL_RUN_LAST, 0, NULL,
                                              NULL, NULL, G_TYPE_NONE, 1, G_TYPE_BOOLEAN);
+  signals[SESSION_DEVICE_FAILED] = g_signal_new ("device-failed", SWAGE_TYPE_SESSION, G_SIGNAL_RUN_LAST, 0,
+                                                 NULL, NULL, NULL, G_TYPE_NONE, 1, G_TYPE_STRING);
   signals[SESSION_EXPORTED] = g_signal_new ("exported", SWAGE_TYPE_SESSION, G_SIGNAL_RUN_LAST, 0, NULL, NULL,
                                             NULL, G_TYPE_NONE, 1, G_TYPE_STRING);
 }
@@ -793,6 +832,8 @@ swage_session_init (SwageSession *session)
   session->selection = g_ptr_array_new_with_free_func (g_object_unref);
   session->protocol = SWAGE_PROTOCOL_HF;
   session->context = 512;
+  g_signal_connect_object (swage_devices_get_menu (), "items-changed", G_CALLBACK (notify_device), session,
+                           G_CONNECT_SWAPPED);
   g_autoptr (SwagePlan) plan = swage_plan_new ();
   set_plan (session, plan, NULL);
   session->plan_text = swage_plan_to_text (plan);

@@ -11,8 +11,8 @@
  *
  * Properties to bind to (strings are translated, numbers are formatted for people): model-title,
  * model-subtitle, size-text, bits-text, perplexity-text, kld-text, agreement-text, device-text, stale (the
- * measured numbers belong to another plan), busy (a preview or an export is running), progress (0 … 1),
- * stage, activity (what goes on in the background, or NULL), modified.
+ * measured numbers belong to another plan), device (see below), busy (a preview or an export is running),
+ * progress (0 … 1), stage, activity (what goes on in the background, or NULL), modified.
  */
 #pragma once
 
@@ -27,7 +27,8 @@
  *   statistics-changed (item)      something new is known of a layer
  *   message (text, is_error)       a sentence for the user
  *   previewed (success)
- *   exported (path)                */
+ *   exported (path)
+ *   device-failed (reason)         what it was doing is done on the CPU, and the device is "cpu" now */
 G_DECLARE_FINAL_TYPE (SwageSession, swage_session, SWAGE, SESSION, GObject)
 
 SwageSession *swage_session_new (void);
@@ -62,6 +63,11 @@ void swage_session_get_protocol (SwageSession *session, SwageProtocol *protocol,
 void swage_session_set_preset (SwageSession *session, const char *id);
 /* Memory for states and layers that are kept, in bytes; 0: as much as the pipeline thinks right. */
 void swage_session_set_cache (SwageSession *session, uint64_t bytes);
+
+/* What previews are computed on, as in swage_device_open(); NULL is "cpu". It is opened when there is work to
+ * do, on its thread; work that is running ends where it began. */
+void swage_session_set_device (SwageSession *session, const char *device);
+const char *swage_session_get_device (SwageSession *session); /* never NULL */
 
 /* What the window looks at. The first item is the one that is inspected; groups are not allowed here. */
 void swage_session_set_selection (SwageSession *session, SwageLayerItem *const *items, guint n);

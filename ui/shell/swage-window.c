@@ -2,6 +2,7 @@
 #include "ui/shell/swage-window-private.h"
 
 #include "core/base/swage-json.h"
+#include "core/engine/swage-device.h"
 #include "ui/open/swage-open-page.h"
 #include "ui/shell/swage-paths.h"
 #include "ui/shell/swage-session-live.h"
@@ -270,6 +271,45 @@ show_exported (GSimpleAction *action, GVariant *parameter, gpointer user_data)
 }
 
 static void
+explain_device (GSimpleAction *action, GVariant *parameter, gpointer user_data)
+{
+  swage_window_show_error (user_data, _ ("The device cannot be used"),
+                           g_variant_get_string (parameter, NULL));
+}
+
+static void
+on_device_failed (SwageWindow *window, const char *reason)
+{
+  swage_window_show_banner (window, _ ("The device cannot be used. The work goes on with the CPU."),
+                            _ ("_Details"), "win.explain-device", reason);
+}
+
+static void
+on_device_changed (SwageWindow *window)
+{
+  GAction *action = g_action_map_lookup_action (G_ACTION_MAP (window), "device");
+  g_simple_action_set_state (G_SIMPLE_ACTION (action),
+                             g_variant_new_string (swage_session_get_device (window->session)));
+}
+
+/* The user's choice, which is kept; a device that is given up is not forgotten for the next time. */
+static void
+change_device (GSimpleAction *action, GVariant *state, gpointer user_data)
+{
+  SwageWindow *window = user_data;
+  const char *device = g_variant_get_string (state, NULL);
+  g_autoptr (GError) error = NULL;
+  if (!swage_device_check_spec (device, &error))
+    {
+      swage_window_toast (window, error->message);
+      return;
+    }
+  swage_session_set_device (window->session, device);
+  if (window->settings != NULL)
+    g_settings_set_string (window->settings, "device", device);
+}
+
+static void
 repeat_message (GSimpleAction *action, GVariant *parameter, gpointer user_data)
 {
   g_autoptr (GVariant) state = g_action_get_state (G_ACTION (action));
@@ -350,6 +390,12 @@ on_setting (SwageWindow *window, const char *key)
     swage_session_set_protocol (session, protocol, context);
   swage_session_set_preset (session, preset);
   swage_session_set_cache (session, (uint64_t)g_settings_get_int (window->settings, "cache-size") << 20);
+  if (key == NULL || strcmp (key, "device") == 0)
+    {
+      g_autofree char *device = g_settings_get_string (window->settings, "device");
+      if (swage_device_check_spec (device, NULL))
+        swage_session_set_device (session, device);
+    }
   bool live = g_settings_get_boolean (window->settings, "live-preview");
   if (live != swage_session_get_live (session))
     swage_session_set_live (session, live);
@@ -550,10 +596,10 @@ swage_window_class_init (SwageWindowClass *klass)
 static void
 swage_window_init (SwageWindow *window)
 {
-  static const GActionEntry entries[] = { { "show-exported", show_exported, "s" },
-                                          { "explain", explain, "s" },
-                                          { "restore-lost", restore_lost },
-                                          { "last-message", repeat_message, NULL, "''" } };
+  static const GActionEntry entries[]
+      = { { "show-exported", show_exported, "s" },   { "explain", explain, "s" },
+          { "explain-device", explain_device, "s" }, { "device", NULL, "s", "'cpu'", change_device },
+          { "restore-lost", restore_lost },          { "last-message", repeat_message, NULL, "''" } };
   window->session = swage_session_new ();
   window->recovery = swage_recovery_new (window->session);
   window->settings = swage_settings_new ();
@@ -573,6 +619,8 @@ swage_window_init (SwageWindow *window)
   g_signal_connect_swapped (session, "notify::modified", G_CALLBACK (update_title), window);
   g_signal_connect_swapped (session, "notify::busy", G_CALLBACK (swage_window_update_actions), window);
   g_signal_connect_swapped (session, "message", G_CALLBACK (on_message), window);
+  g_signal_connect_swapped (session, "notify::device", G_CALLBACK (on_device_changed), window);
+  g_signal_connect_swapped (session, "device-failed", G_CALLBACK (on_device_failed), window);
   g_signal_connect_swapped (session, "exported", G_CALLBACK (on_exported), window);
   g_signal_connect_swapped (session, "previewed", G_CALLBACK (on_previewed), window);
 
@@ -582,6 +630,7 @@ swage_window_init (SwageWindow *window)
   g_signal_connect_object (gtk_recent_manager_get_default (), "changed", G_CALLBACK (fill_recent), window,
                            G_CONNECT_SWAPPED);
   fill_recent (window);
+  on_device_changed (window);
   on_plan_changed (window);
   show_state (window);
 }
