@@ -329,10 +329,10 @@ swage_text_run_work (SwageTextRun *run, SwagePipeline *pipeline, SwagePlan *plan
   g_mutex_lock (&run->lock); /* what a device wrote before it failed */
   for (int side = 0; side < 2; side++)
     {
+      run->serial += run->tokens[side]->len > 0;
       g_array_set_size (run->tokens[side], 0);
       run->ended[side] = false;
     }
-  run->serial++;
   g_mutex_unlock (&run->lock);
   Side sides[2] = { { NULL, NULL }, { NULL, NULL } };
   swage_job_begin (job, 0.05, _ ("Loading"));
