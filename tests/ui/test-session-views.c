@@ -3,6 +3,7 @@
  * The session behind the views, without a window: trials and snapshots, weights that are looked at, text of
  * both models, live preview.
  */
+#include "wait.h"
 #include "ui/shell/swage-session-history.h"
 #include "ui/shell/swage-session-live.h"
 #include "ui/shell/swage-session-look.h"
@@ -12,8 +13,6 @@
 #include <math.h>
 #include <string.h>
 
-#define PATIENCE_S 400
-
 typedef struct
 {
   SwageSession *session;
@@ -22,23 +21,6 @@ typedef struct
   bool opened;
   int previewed, previewed_well, n_messages;
 } Fixture;
-
-static gboolean
-give_up (gpointer data)
-{
-  g_error ("waited for %d s in vain", PATIENCE_S);
-  return G_SOURCE_REMOVE;
-}
-
-#define WAIT_FOR(expression)                                                                                 \
-  G_STMT_START                                                                                               \
-  {                                                                                                          \
-    guint wait_id = g_timeout_add_seconds (PATIENCE_S, give_up, NULL);                                       \
-    while (!(expression))                                                                                    \
-      g_main_context_iteration (NULL, TRUE);                                                                 \
-    g_source_remove (wait_id);                                                                               \
-  }                                                                                                          \
-  G_STMT_END
 
 static void
 on_opened (GObject *source, GAsyncResult *result, gpointer data)

@@ -3,14 +3,12 @@
  * The session without a window: sizes at once, background statistics, preview, cancelling, what is
  * superseded, export.
  */
+#include "wait.h"
 #include "ui/shell/swage-session.h"
 
 #include "core/base/swage-error.h"
 
 #include <glib/gstdio.h>
-
-/* Long enough for a build with sanitizers on a busy machine; reached only when something hangs. */
-#define PATIENCE_S 400
 
 typedef struct
 {
@@ -21,24 +19,6 @@ typedef struct
   int previewed, previewed_well, n_errors;
   char *exported, *message;
 } Fixture;
-
-static gboolean
-give_up (gpointer data)
-{
-  g_error ("waited for %d s in vain", PATIENCE_S);
-  return G_SOURCE_REMOVE;
-}
-
-/* Run the main loop until the expression holds. */
-#define WAIT_FOR(expression)                                                                                 \
-  G_STMT_START                                                                                               \
-  {                                                                                                          \
-    guint wait_id = g_timeout_add_seconds (PATIENCE_S, give_up, NULL);                                       \
-    while (!(expression))                                                                                    \
-      g_main_context_iteration (NULL, TRUE);                                                                 \
-    g_source_remove (wait_id);                                                                               \
-  }                                                                                                          \
-  G_STMT_END
 
 static void
 on_opened (GObject *source, GAsyncResult *result, gpointer data)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "ui/heatmap/swage-heat-map-private.h"
+#include "ui/inspect/swage-plot-theme.h"
 
 #include <adwaita.h>
 #include <glib/gi18n-lib.h>
@@ -25,42 +26,10 @@ G_DEFINE_FINAL_TYPE (SwageHeatMap, swage_heat_map, GTK_TYPE_WIDGET)
 /* --- look
  * ---------------------------------------------------------------------------------------------------- */
 
-static void
-pango_text (cairo_t *cr, const char *text, double x, double y, double *width, double *height, void *user_data)
-{
-  PangoLayout *layout = SWAGE_HEAT_MAP (user_data)->layout;
-  PangoRectangle logical;
-  pango_layout_set_text (layout, text, -1);
-  pango_layout_get_pixel_extents (layout, NULL, &logical);
-  *width = logical.width;
-  *height = logical.height;
-  if (cr == NULL)
-    return;
-  cairo_move_to (cr, x, y);
-  pango_cairo_show_layout (cr, layout);
-}
-
 static const SwageChartTheme *
 get_theme (SwageHeatMap *map)
 {
-  AdwStyleManager *manager = adw_style_manager_get_default ();
-  swage_chart_theme_init (&map->theme, adw_style_manager_get_dark (manager));
-  if (map->layout == NULL)
-    {
-      map->layout = gtk_widget_create_pango_layout (GTK_WIDGET (map), NULL);
-      g_autoptr (PangoAttrList) attributes = pango_attr_list_new ();
-      pango_attr_list_insert (attributes, pango_attr_font_features_new ("tnum=1"));
-      pango_attr_list_insert (attributes, pango_attr_scale_new (0.86));
-      pango_layout_set_attributes (map->layout, attributes);
-    }
-  map->theme.background.alpha = 0;
-  if (adw_style_manager_get_high_contrast (manager))
-    map->theme.muted = map->theme.foreground;
-  map->theme.text = pango_text;
-  map->theme.text_data = map;
-  double width, height;
-  pango_text (NULL, "0", 0, 0, &width, &height, map);
-  map->theme.font_size = height * 0.75;
+  swage_plot_theme_update (&map->theme, &map->layout, GTK_WIDGET (map));
   return &map->theme;
 }
 

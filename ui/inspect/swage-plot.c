@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "ui/inspect/swage-plot.h"
+#include "ui/inspect/swage-plot-theme.h"
 
 #include <adwaita.h>
 #include <glib/gi18n-lib.h>
@@ -30,44 +31,11 @@ swage_plot_get_state (SwagePlot *plot)
 /* --- look
  * ---------------------------------------------------------------------------------------------------- */
 
-static void
-pango_text (cairo_t *cr, const char *text, double x, double y, double *width, double *height, void *user_data)
-{
-  PangoLayout *layout = priv (user_data)->layout;
-  PangoRectangle logical;
-  pango_layout_set_text (layout, text, -1);
-  pango_layout_get_pixel_extents (layout, NULL, &logical);
-  *width = logical.width;
-  *height = logical.height;
-  if (cr == NULL)
-    return;
-  cairo_move_to (cr, x, y);
-  pango_cairo_show_layout (cr, layout);
-}
-
 const SwageChartTheme *
 swage_plot_get_theme (SwagePlot *plot)
 {
   SwagePlotPrivate *self = priv (plot);
-  AdwStyleManager *manager = adw_style_manager_get_default ();
-  swage_chart_theme_init (&self->theme, adw_style_manager_get_dark (manager));
-  if (self->layout == NULL)
-    {
-      self->layout = gtk_widget_create_pango_layout (GTK_WIDGET (plot), NULL);
-      /* tabular figures do not dance under the pointer; somewhat smaller than the text around */
-      g_autoptr (PangoAttrList) attributes = pango_attr_list_new ();
-      pango_attr_list_insert (attributes, pango_attr_font_features_new ("tnum=1"));
-      pango_attr_list_insert (attributes, pango_attr_scale_new (0.86));
-      pango_layout_set_attributes (self->layout, attributes);
-    }
-  self->theme.background.alpha = 0;
-  if (adw_style_manager_get_high_contrast (manager))
-    self->theme.muted = self->theme.foreground;
-  self->theme.text = pango_text;
-  self->theme.text_data = plot;
-  double width, height;
-  pango_text (NULL, "0", 0, 0, &width, &height, plot);
-  self->theme.font_size = height * 0.75;
+  swage_plot_theme_update (&self->theme, &self->layout, GTK_WIDGET (plot));
   return &self->theme;
 }
 
